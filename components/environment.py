@@ -1,0 +1,68 @@
+"""The environment every service is started in: telemetry off, state under `.urm`, patience set.
+
+Prefect, MLflow, Ray and DVC read these when they are imported, so `settle` is called before, by
+whoever is about to import one. What the user has set stays as it is.
+"""
+
+import os
+from pathlib import Path
+
+HOME = "URM_HOME"
+"""Variable naming the folder of local state. A Ray worker runs in another folder, so a path
+relative to the working folder would not lead it there."""
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "true",  # the value matters: MLflow accepts only "true"
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+QUIET = {
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+}
+
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for four minutes when the server is down
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too short on two busy cores
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # ray.train.report blocks for one such interval; the default is 2
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+}
+
+SAFETY = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine idle helper processes otherwise
+}
+
+
+def settle(home: Path | None = None) -> Path:
+    """Set what is not set yet, make the folder of local state, and return it (absolute).
+
+    home: where local state goes; by default `.urm` in the working folder, or what `URM_HOME` says.
+    """
+    folder = Path(home or os.environ.get(HOME) or ".urm").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in variables(folder).items():
+        os.environ.setdefault(name, value)
+    return folder
+
+
+def variables(home: Path) -> dict[str, str]:
+    """Everything `settle` sets for local state in `home`."""
+    places = {
+        HOME: str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
+    }
+    return TELEMETRY_OFF | QUIET | PATIENCE | SAFETY | places

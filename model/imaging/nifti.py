@@ -1,0 +1,224 @@
+"""NIfTI-1 and NIfTI-2, in one file, to RAS+ float32.
+
+Every header field that can hurt is read before nibabel sees the file, so that a bad one is named. The
+sform wins over the qform, as in nibabel; where neither is set the file doesn't know left from right, and
+voxels stay as stored. An oblique affine is kept: axes are permuted and flipped, never rotated.
+"""
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+from typing import IO
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import obliquity
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from nibabel.spatialimages import HeaderDataError
+
+from model.imaging.files import Stored, bounded, refused
+
+DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
+"""Real numbers of up to 64 bits."""
+COLOUR = (128, 2304)
+COMPLEX = (32, 1792, 2048)
+MM_A_UNIT = {1: 1000.0, 3: 0.001}
+"""xyzt_units: metre and micrometre; everything else is read as mm."""
+SLACK = 1 << 20
+"""Bytes that may follow the voxels."""
+OBLIQUE_DEGREES = 10
+
+Header = nib.Nifti1Header
+Stream = IO[bytes] | gzip.GzipFile
+
+
+def read_nifti(path: Path) -> Stored:
+    """Read .nii or .nii.gz; raises BadInput naming the field."""
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+            header = _header(path, stream)
+            stored = _stored(path, stream, header)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        broken = "a wrong checksum" if "CRC" in str(error) else "a truncated or damaged stream"
+        raise refused(
+            path, "the file does not decompress", field="gzip", found=broken, wanted="a whole file"
+        ) from error
+    voxels = _rescaled(path, header, stored)
+    warnings: list[str] = []
+    affine = _affine(path, header, warnings)
+    if affine is None:
+        return _unframed(header, voxels, (*warnings, "no orientation in the file: left and right are not known"))
+    orientation = io_orientation(affine)
+    affine = affine @ inv_ornt_aff(orientation, voxels.shape)
+    return Stored(
+        np.ascontiguousarray(apply_orientation(voxels, orientation)),
+        affine,
+        frame_known=True,
+        spacing_known=True,
+        hounsfield=True,
+        warnings=tuple(warnings),
+    )
+
+
+def _header(path: Path, stream: Stream) -> Header:
+    """The first 348 or 540 bytes, checked to be one file of real numbers."""
+    start = stream.read(4)
+    little, big = (struct.unpack(f"{end}i", start)[0] if len(start) == 4 else 0 for end in "<>")
+    if not {348, 540} & {little, big}:
+        raise refused(path, "not a NIfTI header", field="sizeof_hdr", found=little, wanted="348 or 540")
+    kind = nib.Nifti2Header if 540 in (little, big) else Header
+    block = start + stream.read(kind.sizeof_hdr - 4)
+    if len(block) < kind.sizeof_hdr:
+        found = f"{len(block)} bytes"
+        raise refused(path, "the header is truncated", field="header", found=found, wanted=f"{kind.sizeof_hdr}")
+    header = kind(block, endianness="<" if kind.sizeof_hdr == little else ">", check=False)
+    _check_kind(path, header)
+    return header
+
+
+def _stored(path: Path, stream: Stream, header: Header) -> np.ndarray:
+    """The voxels as stored, (x, y, z); reads the stream to its end."""
+    shape, dtype = _shape(path, header), header.get_data_dtype()
+    size = bounded(path, shape, dtype.itemsize)
+    gap = _begin(path, header) - header.sizeof_hdr
+    extension = stream.read(gap)
+    raw = stream.read(size)
+    if len(extension) < gap or not raw:
+        found = f"{header.sizeof_hdr + gap}, at or past the end"
+        raise refused(path, "no voxel data in the file", field="vox_offset", found=found, wanted=f"{size} bytes there")
+    if len(raw) < size:
+        raise refused(path, "the voxels are truncated", field="voxels", found=f"{len(raw)} bytes", wanted=f"{size}")
+    _check_extension(path, header, len(extension), extension + raw[:8])
+    if len(stream.read(SLACK + 1)) > SLACK:  # reading to the end is also what checks the gzip checksum
+        raise refused(path, "more bytes than voxels", field="size", found="over 1 MiB too many", wanted=f"{size}")
+    return np.frombuffer(raw, dtype).reshape(shape, order="F")
+
+
+def _check_kind(path: Path, header: Header) -> None:
+    """One file, of real numbers."""
+    magic, code = bytes(header["magic"]), int(header["datatype"])
+    if magic.startswith(b"ni1"):
+        raise refused(
+            path, "half of a two-file image", field="magic", found="ni1 (.hdr and .img)", wanted="n+1, one file"
+        )
+    if magic[:3] not in (b"n+1", b"n+2"):
+        raise refused(path, "not a NIfTI header", field="magic bytes", found=magic[:4], wanted="n+1 or n+2")
+    if code in COLOUR:
+        raise refused(path, "RGB voxels are not read", field="datatype", found=f"RGB ({code})", wanted="grey values")
+    if code in COMPLEX:
+        raise refused(
+            path, "complex voxels are not read", field="datatype", found=f"complex ({code})", wanted="real numbers"
+        )
+    if code not in DATA_TYPES:
+        known = ", ".join(map(str, DATA_TYPES))
+        raise refused(path, "unknown data type", field="datatype", found=f"data type {code}", wanted=f"one of {known}")
+
+
+def _shape(path: Path, header: Header) -> tuple[int, int, int]:
+    """(x, y, z) as stored; later axes must have length 1."""
+    dim = [int(n) for n in header["dim"]]
+    axes = dim[0]
+    if not 2 <= axes <= 7:
+        raise refused(path, "not an image", field="dim[0]", found=axes, wanted="2 or 3 axes")
+    for axis in range(1, axes + 1):
+        if dim[axis] < 1:
+            raise refused(path, "an axis has no length", field=f"dim[{axis}]", found=dim[axis], wanted="at least 1")
+    if any(n > 1 for n in dim[4 : axes + 1]):
+        raise refused(
+            path,
+            f"the image is {axes}-D",
+            field="dim",
+            found=f"{axes}-D, {' x '.join(map(str, dim[1 : axes + 1]))}",
+            wanted="a 3-D image",
+            next="save one of its volumes as a file of its own, and give that",
+        )
+    return dim[1], dim[2], dim[3] if axes > 2 else 1
+
+
+def _begin(path: Path, header: Header) -> int:
+    """Where the voxels start."""
+    offset = float(header["vox_offset"])
+    least = header.sizeof_hdr + 4
+    if not np.isfinite(offset):
+        raise refused(path, "damaged header", field="vox_offset", found="not a number", wanted=f"at least {least}")
+    if offset < 0:
+        raise refused(
+            path, "damaged header", field="vox_offset", found=f"negative, {offset:g}", wanted=f"at least {least}"
+        )
+    if offset > SLACK:
+        raise refused(path, "damaged header", field="vox_offset", found=f"{offset:g}", wanted=f"up to {SLACK}")
+    return max(int(offset), least)
+
+
+def _check_extension(path: Path, header: Header, room: int, start: bytes) -> None:
+    """A flagged extension must end where the voxels begin.
+
+    room: bytes between header and voxels, the four flag bytes included; start: those and a few more.
+    """
+    if not start[0] or len(start) < 8:
+        return
+    claimed = struct.unpack_from(f"{header.endianness}i", start, 4)[0]
+    if not 8 <= claimed <= room - 4:
+        wanted = f"8 to {room - 4} bytes" if room >= 12 else "none"
+        raise refused(path, "damaged header", field="extension", found=f"{claimed} bytes", wanted=wanted)
+
+
+def _rescaled(path: Path, header: Header, stored: np.ndarray) -> np.ndarray:
+    """float32, slope and intercept applied."""
+    voxels = stored.astype(np.float32)
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    if not np.isfinite(slope) or slope == 0:  # "not scaled", says the standard
+        return voxels
+    if not np.isfinite(inter):
+        raise refused(path, "damaged header", field="scl_inter", found="not a number", wanted="a number")
+    finite = np.isfinite(voxels).all()
+    with np.errstate(over="ignore", invalid="ignore"):
+        voxels = voxels * np.float32(slope) + np.float32(inter)
+    if finite and not np.isfinite(voxels).all():
+        found = f"overflow at {slope:g}"
+        raise refused(path, "rescaling overflows", field="scl_slope", found=found, wanted="values in float32")
+    return voxels
+
+
+def _affine(path: Path, header: Header, warnings: list[str]) -> np.ndarray | None:
+    """Voxel index to mm, or None where the file has none; tells what was assumed in `warnings`."""
+    sform, qform = _form(path, header, "sform"), _form(path, header, "qform")
+    affine = qform if sform is None else sform
+    if affine is None:
+        return None
+    if not np.isfinite(affine).all():
+        raise refused(path, "damaged header", field="affine", found="NaN or infinite", wanted="finite numbers")
+    if np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        raise refused(path, "damaged header", field="affine", found="singular", wanted="three independent axes")
+    if sform is not None and qform is not None and _apart(sform, qform, _shape(path, header)) > 0.5:
+        warnings.append("sform and qform disagree: the sform is used")
+    angle = float(np.degrees(obliquity(affine)).max())
+    if angle > OBLIQUE_DEGREES:
+        warnings.append(f"oblique by {angle:.0f} degrees: shown along the scan's own axes")
+    to_mm = np.diag([*[MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)] * 3, 1.0])
+    return to_mm @ affine
+
+
+def _form(path: Path, header: Header, name: str) -> np.ndarray | None:
+    """The sform or qform, None when its code is 0."""
+    try:
+        form = header.get_sform(coded=True)[0] if name == "sform" else header.get_qform(coded=True)[0]
+    except (HeaderDataError, ValueError) as error:
+        raise refused(path, "damaged header", field=name, found="no rotation", wanted="a unit quaternion") from error
+    return None if form is None else np.asarray(form, float)
+
+
+def _apart(a: np.ndarray, b: np.ndarray, shape: tuple[int, int, int]) -> float:
+    """Largest distance between two affines over the corners, in voxels of the first."""
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])])
+    return float(np.abs(corners @ (np.linalg.inv(a) @ b - np.eye(4)).T).max()) if np.isfinite(b).all() else np.inf
+
+
+def _unframed(header: Header, voxels: np.ndarray, warnings: tuple[str, ...]) -> Stored:
+    """Voxels as stored, with their spacing where there is one."""
+    spacing = np.array(header["pixdim"][1:4], float)
+    known = bool(np.isfinite(spacing).all() and (spacing > 0).all())
+    if not known:
+        spacing, warnings = np.ones(3), (*warnings, "no voxel size in the file: 1 mm is assumed")
+    return Stored(voxels, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=warnings)

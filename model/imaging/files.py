@@ -45,6 +45,9 @@ KINDS: tuple[tuple[int, bytes, str], ...] = (
 """(offset, bytes there, kind)."""
 
 
+AGAIN = "export the file again from where it came, and repeat the command"
+
+
 @dataclass(frozen=True, eq=False)
 class Stored:
     """What a file held, before anyone said what it means."""
@@ -63,7 +66,7 @@ class Stored:
 def refused(path: Path, what: str, *, field: str, found: object, wanted: str, next: str = "") -> BadInput:
     """The one shape of a refusal: file, field, found, wanted. Only the file's own name is told."""
     where = f"{path.name}, {field}: found {found}, wanted {wanted}"
-    return BadInput(what, where=where, next=next or f"give a file with {wanted}")
+    return BadInput(what, where=where, next=next or AGAIN)
 
 
 def kind_of(path: Path) -> str:
@@ -73,7 +76,12 @@ def kind_of(path: Path) -> str:
     if suffix is None:
         known = ", ".join(SUFFIXES)
         raise refused(
-            path, "this kind of file is not read", field="name", found=path.suffix or "no suffix", wanted=known
+            path,
+            "this kind of file is not read",
+            field="name",
+            found=path.suffix or "no suffix",
+            wanted=known,
+            next="convert it to one of these (dcm2niix makes NIfTI of DICOM)",
         )
     found, wanted = _kind(head), SUFFIXES[suffix]
     # A broken NIfTI shows no magic: its reader then tells which field is wrong.
@@ -112,7 +120,12 @@ def _head(path: Path) -> bytes:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise refused(
-                path, "a folder was given", field="path", found="a folder", wanted="one file (no DICOM series yet)"
+                path,
+                "a folder was given",
+                field="path",
+                found="a folder",
+                wanted="one file",
+                next="convert a DICOM series to NIfTI first (dcm2niix does)",
             )
         if not stat.S_ISREG(mode):
             raise refused(path, "not a file that can be read", field="path", found="a device", wanted="a regular file")

@@ -67,7 +67,14 @@ def read_npy(path: Path) -> Stored:
     if len(shape) not in (2, 3):
         raise refused(path, f"the array is {len(shape)}-D", field="shape", found=shape, wanted="2 or 3 axes")
     if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
-        raise refused(path, "looks like an RGB picture", field="shape", found=shape, wanted="(slice, row, column)")
+        raise refused(
+            path,
+            "looks like an RGB picture",
+            field="shape",
+            found=shape,
+            wanted="(slice, row, column)",
+            next="save one channel",
+        )
     size = bounded(path, shape, dtype.itemsize)
     there = path.stat().st_size - begin
     if there < size:

@@ -59,7 +59,14 @@ def _check_voxels(path: Path, voxels: np.ndarray) -> None:
             next="replace them by the background value, if you know it",
         )
     if low == high:
-        raise refused(path, "the image is constant", field="voxels", found=f"{low:g} everywhere", wanted="a picture")
+        raise refused(
+            path,
+            "the image is constant",
+            field="voxels",
+            found=f"{low:g} everywhere",
+            wanted="a picture",
+            next="give another file: there is nothing to see in this one",
+        )
 
 
 def _modality(stored: Stored, declared: str | None) -> tuple[str, tuple[str, ...]]:

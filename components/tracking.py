@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +71,8 @@ class Curves:
     def _ship_until_done(self) -> None:
         while True:
             last = self._done.wait(SHIP_EVERY_S)
-            try:
+            with suppress(TryAgain, OSError):  # the points are in the file: the next round brings them
                 _ship(self.file)
-            except (TryAgain, OSError):
-                pass  # the points are in the file: the next round, or send_waiting, brings them
             if last:
                 return
 

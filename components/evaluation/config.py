@@ -1,0 +1,30 @@
+"""What an evaluation does and with what."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvaluateConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Path("data")
+    """Sealed folder of shards."""
+    checkpoints: dict[str, Path] = {"sft": Path("checkpoints/sft"), "rl": Path("checkpoints/rl")}
+    """Folders by name, in the order they were trained: each later one is compared with the one before."""
+    splits: tuple[str, ...] = ("test", "real")
+    """Splits to answer; questions keep their own dimension."""
+    blank_splits: tuple[str, ...] = ("test",)
+    """Splits also asked with nothing to see."""
+    max_tokens: int = Field(160, ge=16)
+    """Sampled tokens an answer may have."""
+    max_boxes: int = Field(6, ge=1)
+    """Boxes an answer may have."""
+    draws: int = Field(2000, ge=100)
+    """Bootstrap resamples."""
+    seed: int = 0
+    """Of the resamples; answers are greedy."""
+    threads: int | None = None
+    """Threads of the one process that answers; all cores by default."""
+    out: Path = Path("results/evaluate")
+    """Where metrics.json, table.md and traces.jsonl.gz go."""

@@ -1,0 +1,160 @@
+"""Stage `evaluate`: ask every checkpoint every test question, and say how good the answers are.
+
+    python -m components.evaluation.run
+
+Reads the sealed shards and the checkpoint folders; writes metrics.json, table.md and traces.jsonl.gz.
+The same inputs give the same bytes, so neither time nor commit is inside.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from components.evaluation import report, traces
+from components.evaluation.baselines import majority, majority_letter
+from components.evaluation.config import EvaluateConfig
+from components.evaluation.intervals import resample
+from components.evaluation.metrics import Count, Scored, accuracy, score
+from components.evaluation.traces import Answered
+from components.stage import command
+from model.imaging import shards
+from model.imaging.frame import Frame
+from model.imaging.prepare import Prepared, blank, prepare
+from model.interface.question import Question
+from model.interface.trace import Trace
+from model.vlm import checkpoint as folders
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.engine import Sampling, answer
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """A split as one checkpoint sees it: questions in order, each with its study."""
+
+    questions: list[Question]
+    prepared: list[Prepared]
+    """The study of each question."""
+    groups: list[str]
+    """The head each study was cut from."""
+
+
+def run(config: EvaluateConfig) -> dict[str, Any]:
+    """Write the stage's files and return what metrics.json holds."""
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    shards.verify(config.data)
+    usual = majority(shards.read_questions(config.data, "train"))
+    tree: dict[str, Any] = {"digests": _digests(config)}
+    scored: dict[tuple[str, str], list[Scored]] = {}
+    answers: list[Answered] = []
+    for name, folder in config.checkpoints.items():
+        checkpoint = folders.load(folder)
+        tree[name] = {}
+        for split in config.splits:
+            exam = read_exam(config.data, split, checkpoint)
+            given = _ask(f"{name}, {split}", checkpoint, exam, exam.prepared, config)
+            rows = scored[name, split] = [score(q, p.frame, t, g) for q, p, t, g in _together(exam, given)]
+            answers += _answered(name, split, exam, given)
+            letters = {"baseline_majority": [majority_letter(usual, question) for question in exam.questions]}
+            if split in config.blank_splits:
+                unseen = _ask(f"{name}, {split}, blank", checkpoint, exam, blanks(exam.prepared), config)
+                letters["baseline_blank"] = [trace.answer.choice for trace in unseen]
+                answers += _answered(name, split, exam, unseen, is_blank=True)
+            resamples = resample(exam.groups, config.draws, config.seed)
+            tree[name][split] = report.by_dimension(rows, _baselines(exam, letters), resamples)
+    tree["difference"] = _differences(config, scored)
+    _write(config.out, tree, answers)
+    return tree
+
+
+def read_exam(data: Path, split: str, checkpoint: Checkpoint) -> Exam:
+    studies = {study.id: study for study in shards.read_studies(data, split)}
+    seen = {name: prepare(study.volume, checkpoint.contract) for name, study in studies.items()}
+    questions = shards.read_questions(data, split)
+    return Exam(questions, [seen[q.study] for q in questions], [studies[q.study].group for q in questions])
+
+
+def blanks(prepared: Sequence[Prepared]) -> list[Prepared]:
+    """Blank twins. Studies shown alike share one, so that it is read once."""
+    made: dict[Frame, Prepared] = {}
+    for study in prepared:
+        if study.frame not in made:
+            made[study.frame] = blank(study)
+    return [made[study.frame] for study in prepared]
+
+
+def _ask(
+    title: str, checkpoint: Checkpoint, exam: Exam, prepared: Sequence[Prepared], config: EvaluateConfig
+) -> list[Trace]:
+    sampling = Sampling(temperature=0.0, max_tokens=config.max_tokens, max_boxes=config.max_boxes)
+    began = time.perf_counter()
+    given = answer(checkpoint, list(zip(prepared, exam.questions, strict=True)), sampling)
+    sys.stderr.write(f"evaluate: {title}: {len(given)} answers in {time.perf_counter() - began:.0f} s\n")
+    return given
+
+
+def _together(exam: Exam, given: Sequence[Trace]) -> zip:
+    return zip(exam.questions, exam.prepared, given, exam.groups, strict=True)
+
+
+def _answered(name: str, split: str, exam: Exam, given: Sequence[Trace], *, is_blank: bool = False) -> list[Answered]:
+    return [
+        Answered(name, split, is_blank, None if q.letter is None else trace.answer.choice == q.letter, trace)
+        for q, trace in zip(exam.questions, given, strict=True)
+    ]
+
+
+def _baselines(exam: Exam, letters: Mapping[str, Sequence[str | None]]) -> dict[str, list[Count]]:
+    return {
+        name: [accuracy(q, letter) for q, letter in zip(exam.questions, guesses, strict=True)]
+        for name, guesses in letters.items()
+    }
+
+
+def _differences(config: EvaluateConfig, scored: Mapping[tuple[str, str], Sequence[Scored]]) -> dict[str, Any]:
+    """Each checkpoint against the one trained before it."""
+    names = list(config.checkpoints)
+    found: dict[str, Any] = {}
+    for before, after in pairwise(names):
+        for split in config.splits:
+            ours, theirs = scored[after, split], scored[before, split]
+            resamples = resample([row.group for row in ours], config.draws, config.seed)
+            found.setdefault(f"{after} - {before}", {})[split] = report.difference(ours, theirs, resamples)
+    return found
+
+
+def _digests(config: EvaluateConfig) -> dict[str, Any]:
+    """What the numbers were made from."""
+    return {
+        "data": _sha256((config.data / "manifest.json").read_bytes()),
+        "config": _sha256(config.model_dump_json().encode()),
+        "checkpoints": {name: folders.verify(folder) for name, folder in config.checkpoints.items()},
+    }
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(out: Path, tree: dict[str, Any], answers: Sequence[Answered]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    traces.write(out / traces.FILE, answers)
+    for name, text in (("metrics.json", json.dumps(tree, indent=1) + "\n"), ("table.md", report.table(tree))):
+        part = out / f".{name}.part"
+        with part.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(out / name)
+
+
+if __name__ == "__main__":
+    sys.exit(command("evaluate", EvaluateConfig, run))

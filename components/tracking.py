@@ -114,23 +114,21 @@ def log_evaluation(
         return run
 
 
-def register(name: str, folder: Path, key: str, tags: Mapping[str, str], run: str | None = None) -> int:
+def register(name: str, folder: Path, key: str, tags: Mapping[str, str], run: str) -> int:
     """Store a checkpoint folder as a version of the model `name`, and return its number.
 
     key: digest of the folder's files; the same key is stored once.
-    run: the evaluation it was judged by.
+    run: the evaluation it was judged by, which then also holds the files.
     """
     with _store() as client:
-        for version in _versions(client, name):
+        for version in client.search_model_versions(f"name = '{name}'"):
             if version.tags.get(KEY) == key:
                 return int(version.version)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        holder = _find_run(client, "models", key) or _create_run(client, "models", key, tags)
-        client.log_artifacts(holder.info.run_id, str(folder), "checkpoint")
-        client.set_terminated(holder.info.run_id)
-        source = f"{holder.info.artifact_uri}/checkpoint"
-        version = client.create_model_version(name, source, run_id=run, tags={KEY: key, **tags}, await_creation_for=0)
+        client.log_artifacts(run, str(folder), "checkpoint")
+        source = f"{client.get_run(run).info.artifact_uri}/checkpoint"
+        version = client.create_model_version(name, source, run, tags={KEY: key, **tags}, await_creation_for=0)
         return int(version.version)
 
 
@@ -236,10 +234,6 @@ def _find_run(client: "MlflowClient", experiment: str, key: str) -> Any:
 def _create_run(client: "MlflowClient", experiment: str, key: str, tags: Mapping[str, str]) -> Any:
     name = f"{experiment}-{key[:8]}"
     return client.create_run(_experiment(client, experiment), run_name=name, tags={KEY: key, **tags})
-
-
-def _versions(client: "MlflowClient", name: str) -> list[Any]:
-    return list(client.search_model_versions(f"name = '{name}'"))
 
 
 def _log_metrics(client: "MlflowClient", run: str, points: Sequence[tuple[str, float, int, int]]) -> None:

@@ -1,0 +1,116 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.imaging.prepare import prepare
+from model.imaging.read import read_volume
+from model.interface.contract import Contract
+from model.interface.errors import BadInput
+from tests.model.imaging.phantom import AFFINE, ORIENTATIONS, head, save, slice_of, voxels
+
+
+def with_value(value: float) -> np.ndarray:
+    array = voxels()
+    array[3, 3, 3] = value
+    return array
+
+
+FAULTS = {
+    "nan": (with_value(np.nan), "voxels", "1 NaN", "finite"),
+    "infinite": (with_value(np.inf), "voxels", "1 infinite", "finite"),
+    "constant": (np.full((8, 8, 8), 7, np.float32), "voxels", "7 everywhere", "a picture"),
+    "line": (np.arange(300, dtype=np.float32).reshape(1, 1, 300), "shape", "1 x 1 x 300", "one axis of length 1"),
+    "narrow": (np.arange(900, dtype=np.float32).reshape(1, 2, 450), "shape", "1 x 2 x 450", "200:1"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_image_with_nothing_to_see_is_refused(tmp_path, fault):
+    array, field, found, wanted = FAULTS[fault]
+    with pytest.raises(BadInput) as caught:
+        read_volume(save(tmp_path / "scan.nii.gz", array, AFFINE))
+    told = caught.value.where
+    assert told.startswith(f"scan.nii.gz, {field}: found ")
+    assert found in told.split(", wanted ")[0]
+    assert wanted in told.split(", wanted ")[-1]
+    assert caught.value.exit_code == 2
+    assert len(caught.value.render().splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.jpg", "a.npy"])
+def test_an_empty_file_is_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(BadInput, match="empty"):
+        read_volume(tmp_path / name)
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    (tmp_path / "folder.nii").mkdir()
+    for name, told in (("pipe.nii", "a regular file"), ("folder.nii", "one file"), ("absent.nii", "a readable file")):
+        with pytest.raises(BadInput) as caught:
+            read_volume(tmp_path / name)
+        assert told in caught.value.where
+
+
+def test_an_unknown_modality_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="unknown modality 'PET'"):
+        read_volume(tmp_path / "scan.nii", modality="PET")
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS[::5], ids=str)
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_a_single_slice_finds_its_plane(tmp_path, plane, orientation):
+    cut = slice_of(head(), plane, 9)
+    volume = read_volume(save(tmp_path / "slice.nii", cut.voxels, cut.affine, orientation))
+    assert volume.plane == plane
+    assert volume.dimension == 2
+    assert np.array_equal(volume.voxels, cut.voxels)
+    assert np.allclose(volume.affine, cut.affine, atol=1e-5)
+
+
+def test_a_ct_is_guessed_from_air_and_said_so(tmp_path):
+    path = save(tmp_path / "scan.nii", voxels() - 1000, AFFINE)
+    guessed, told = read_volume(path), read_volume(path, modality="MR")
+    assert guessed.modality == "CT"
+    assert any("taken for a CT" in warning for warning in guessed.warnings)
+    assert told.modality == "MR"
+    assert not told.warnings
+    assert read_volume(save(tmp_path / "mr.nii", voxels(), AFFINE)).modality == ""
+
+
+def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
+    path = tmp_path / "scan.png"
+    array = np.zeros((40, 40), np.uint8)
+    array[:10, :10] = 200
+    Image.fromarray(array).save(path)
+    plain, declared = read_volume(path), read_volume(path, radiological=True)
+    assert (plain.plane, plain.frame_known) == ("image", False)
+    assert (declared.plane, declared.frame_known) == ("axial", True)
+    assert declared.voxels[-5, -5, 0] == 200, "top left is the patient's right, anterior"
+    one, other = (prepare(volume, Contract()).slices for volume in (plain, declared))
+    assert np.array_equal(one, other), "declaring sides does not change the picture"
+    assert prepare(declared, Contract()).frame.affine is None, "nor does it give a spacing"
+
+
+def test_a_declared_frame_gives_way_to_the_files_own(tmp_path):
+    path = save(tmp_path / "scan.nii", voxels(), AFFINE)
+    plain, declared = read_volume(path), read_volume(path, radiological=True)
+    assert np.array_equal(plain.voxels, declared.voxels)
+    assert any("not used" in warning for warning in declared.warnings)
+
+
+def test_grey_levels_are_never_hounsfield_units(tmp_path):
+    Image.fromarray(np.eye(40, dtype=np.uint8) * 200).save(tmp_path / "scan.png")
+    volume = read_volume(tmp_path / "scan.png", modality="CT")
+    assert volume.modality == ""
+    assert any("not Hounsfield" in warning for warning in volume.warnings)
+
+
+def test_a_thin_axis_of_an_unknown_frame_becomes_the_slice(tmp_path):
+    np.save(tmp_path / "scan.npy", np.random.default_rng(0).random((30, 20, 1)))
+    volume = read_volume(tmp_path / "scan.npy")
+    assert volume.shape == (20, 30, 1)
+    assert volume.dimension == 2

@@ -38,7 +38,9 @@ def test_slices_are_in_the_box_distinct_and_evenly_spread(first, depth, most):
     chosen = slices_of(Box.of((0, 0, first, 8, 8, last)), 32, Contract(crop_slices=most))
     assert len(chosen) == min(last - first, most)
     assert all(first <= z < last for z in chosen)
-    gaps = np.diff([*chosen])
+    around = chosen[0] - first, last - 1 - chosen[-1]
+    assert abs(around[0] - around[1]) <= 1, "in the middle of the box"
+    gaps = np.diff(chosen)
     assert (gaps >= 1).all()
     assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
 
@@ -97,8 +99,13 @@ def test_a_tiny_box_is_shown_with_its_surroundings_and_one_of_four_pixels_is_not
     dot = crop(prepared, Box.of((50, 50, 51, 51)), NATIVE)[0]
     assert dot.max() > 200
     assert dot[:4].max() == 0, "what lies around it is seen too"
-    at_the_edge = crop(prepared, Box.of((95, 95, 96, 96)), NATIVE)[0]
-    assert np.array_equal(at_the_edge, crop(prepared, Box.of((92, 92, 96, 96)), NATIVE)[0])
+
+
+def test_what_surrounds_a_tiny_box_at_the_edge_stays_inside():
+    noise = np.random.default_rng(0).random((96, 96, 1)).astype(np.float32)
+    prepared = prepare(Volume(noise, np.eye(4), "", False, "image"), NATIVE)
+    for tiny, shown in (((95, 95, 96, 96), (92, 92, 96, 96)), ((0, 0, 1, 1), (0, 0, 4, 4))):
+        assert np.array_equal(crop(prepared, Box.of(tiny), NATIVE)[0], crop(prepared, Box.of(shown), NATIVE)[0])
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])

@@ -88,6 +88,13 @@ def test_mm_and_voxels_agree_within_a_voxel(case):
     assert (np.abs(middle[:3] + 0.5 - box.centre) <= np.maximum(step, 1)).all()
 
 
+def test_mm_are_measured_to_the_faces_of_voxels():
+    """Voxel i is centred on its place in mm and reaches half a pitch to either side."""
+    frame = frame_of(head(), CONTRACT)
+    whole = frame.to_mm(Box.of((0, 0, 0, *frame.shape)))
+    assert whole == pytest.approx((-20.75, -15.5, 6, 18.25, 18.5, 42))
+
+
 @given(volume_and_box(), st.integers(0, 2))
 def test_boxes_that_touch_still_touch(case, axis):
     volume, box = case

@@ -33,17 +33,18 @@ def slice_label(z: int, contract: Contract) -> str:
 
 
 def question_text(question: Question, places: tuple[Box, ...]) -> str:
-    """The user text of a question.
-
-    places: `question.regions` brought into model space; written as bare [numbers], without box tags,
-    because only the model points.
-    """
+    """The user text of a question. places: its regions in model space."""
     flat = question.dimension == 2
-    named = {f"{{{i}}}": numbers(box, flat=flat) for i, box in enumerate(places)}
+    return user_text(filled(question.text, places, flat=flat), filled_options(question, places))
 
-    def fill(text: str) -> str:
-        for name, box in named.items():
-            text = text.replace(name, box)
-        return text
 
-    return user_text(fill(question.text), tuple(fill(option) for option in question.options))
+def filled_options(question: Question, places: tuple[Box, ...]) -> tuple[str, ...]:
+    """The options as they are shown."""
+    return tuple(filled(option, places, flat=question.dimension == 2) for option in question.options)
+
+
+def filled(text: str, places: tuple[Box, ...], *, flat: bool) -> str:
+    """{0}, {1}, … replaced by bare [numbers], without box tags, because only the model points."""
+    for i, box in enumerate(places):
+        text = text.replace(f"{{{i}}}", numbers(box, flat=flat))
+    return text

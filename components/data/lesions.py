@@ -1,0 +1,198 @@
+"""Six kinds of lesion: where they grow, how they look, and exact masks of them.
+
+A lesion is asked about only where it can be seen: `contrast_to_noise` of 2 or more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from components.data.labels import ID, NAMES, TISSUE
+
+VISIBLE_CNR = 2.0
+TOUCHING = np.ones((3, 3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Intensities are on the scale of the contrast: HU of a CT, about 0 to 1 otherwise."""
+
+    levels: dict[str, tuple[float, float | None]]
+    """Contrast -> (core, rim or oedema); None leaves the tissue as it is."""
+    radius_mm: tuple[float, float]
+    """Smallest and largest; of a subdural the thickness."""
+    hosts: tuple[str, ...] = ()
+    """Structures that may hold the centre, on a side drawn at random. Empty: under the skull."""
+    rim_mm: float = 0.0
+    within: bool = False
+    """Never leaves the host structure."""
+    ring: bool = False
+    """Necrotic centre inside an enhancing ring, on T1 and CT."""
+    near_ventricle: bool = False
+    """Three to seven foci within about 8 mm of a lateral ventricle."""
+
+
+# fmt: off
+KINDS = {
+    "haemorrhage": Kind(
+        {"CT": (65, 18), "T1": (.70, .50), "T2": (.25, .85), "FLAIR": (.30, .85), "DWI": (.20, .50)},
+        (6, 14), ("putamen", "thalamus", "white matter"), rim_mm=3),
+    "lacunar infarct": Kind(
+        {"CT": (12, None), "T1": (.28, None), "T2": (.90, None), "FLAIR": (.25, .85), "DWI": (.95, None)},
+        (3, 6), ("putamen", "thalamus", "caudate", "white matter"), rim_mm=2, within=True),
+    "enhancing mass": Kind(
+        {"CT": (55, 18), "T1": (1.05, .50), "T2": (.65, .90), "FLAIR": (.60, .95), "DWI": (.75, .55)},
+        (8, 16), ("white matter",), rim_mm=7, ring=True),
+    "calcification": Kind(
+        {"CT": (180, None), "T1": (.30, None), "T2": (.12, None), "FLAIR": (.15, None), "DWI": (.05, None)},
+        (2.5, 4.5), ("pallidum",), within=True),
+    "white matter lesion": Kind(
+        {"CT": (19, None), "T1": (.62, None), "T2": (.80, None), "FLAIR": (.95, None), "DWI": (.65, None)},
+        (2.5, 5.5), ("white matter",), near_ventricle=True),
+    "subdural haematoma": Kind(
+        {"CT": (62, None), "T1": (.75, None), "T2": (.60, None), "FLAIR": (.80, None), "DWI": (.30, None)},
+        (5, 9)),
+}
+# fmt: on
+NECROSIS = {"T1": 0.35, "CT": 14.0}
+"""Level of the dead centre of a ring mass."""
+NECROSIS_DEPTH_MM = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    kind: str
+    core: np.ndarray
+    """bool (x, y, z): what is counted, boxed and asked about."""
+    rim: np.ndarray
+    """bool (x, y, z): oedema around it."""
+
+
+def draw(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kinds: list[str]) -> list[Lesion]:
+    """One lesion (or one group of foci) of each kind; a kind that found no room is left out."""
+    found = []
+    for name in kinds:
+        kind = KINDS[name]
+        core, rim = _foci(random, labels, spacing_mm, kind) if kind.hosts else _subdural(random, labels, spacing_mm, kind)
+        core = _without_crumbs(core, spacing_mm)
+        if core.any():
+            found.append(Lesion(name, core, rim & ~core))
+    return found
+
+
+def contrast_to_noise(image: np.ndarray, labels: np.ndarray, lesion: Lesion, spacing_mm: np.ndarray) -> float:
+    """|median(core) - median(shell)| over the shell's robust standard deviation.
+
+    The shell is two voxels around core and rim, without the rim, skull and scalp. Of a ring mass only
+    the ring is measured.
+    """
+    around = _bounding(lesion.core | lesion.rim, 3)
+    image, labels, core, rim = image[around], labels[around], lesion.core[around], lesion.rim[around]
+    outside = ~core & ~rim & (labels > 0) & ~np.isin(labels, [ID["skull"], ID["scalp"]])
+    shell = image[ndi.binary_dilation(core | rim, iterations=2) & outside]
+    if not shell.size:
+        return 0.0
+    if KINDS[lesion.kind].ring:
+        core = core & (ndi.distance_transform_edt(np.pad(core, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] <= NECROSIS_DEPTH_MM)
+    middle = np.median(shell)
+    spread = 1.4826 * np.median(np.abs(shell - middle))
+    return float(np.abs(np.median(image[core]) - middle) / (spread + 1e-6))
+
+
+def _bounding(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
+    corner = ndi.find_objects(mask.view(np.uint8))[0]
+    return tuple(slice(max(0, s.start - margin), s.stop + margin) for s in corner)
+
+
+def _subdural(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """A crescent under the skull of one side, thickest at its centre."""
+    inside = (labels > 0) & ~np.isin(labels, [ID["skull"], ID["scalp"]])
+    middle = round((labels.shape[0] - 1) / 2)
+    white = np.flatnonzero(np.isin(labels, [ID["left white matter"], ID["right white matter"]]).any((0, 1)))
+    half = np.zeros_like(inside)
+    side = slice(0, middle - 3) if random.random() < 0.5 else slice(middle + 4, None)
+    nothing = np.zeros_like(inside)
+    if not len(white):
+        return nothing, nothing
+    half[side, :, int(np.percentile(white, 25)) :] = True
+    depth = ndi.distance_transform_edt(inside, sampling=spacing_mm)
+    thickness = random.uniform(*kind.radius_mm)
+    surface = np.argwhere(inside & half & (depth <= spacing_mm.max()))
+    if not len(surface):
+        return nothing, nothing
+    centre, extent = surface[random.integers(len(surface))], random.uniform(35, 60)
+    spans = [(np.arange(n) - c) * mm for n, c, mm in zip(labels.shape, centre, spacing_mm, strict=True)]
+    x, y, z = np.meshgrid(*spans, indexing="ij", sparse=True)
+    far2 = x**2 + y**2 + z**2
+    return inside & half & (depth <= thickness * np.sqrt(np.clip(1 - far2 / extent**2, 0, 1))), nothing
+
+
+def _foci(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """A rough ellipsoid, or several beside the ventricles; each stays on its own side."""
+    core, rim = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    count = int(random.integers(3, 8)) if kind.near_ventricle else 1
+    for _ in range(count):
+        side = str(random.choice(["left ", "right "]))
+        host = ID[side + str(random.choice(kind.hosts))]
+        places = _places(labels, host, spacing_mm, kind)
+        if not len(places):
+            continue
+        centre = places[random.integers(len(places))] + random.uniform(-0.5, 0.5, 3)
+        radius = random.uniform(*kind.radius_mm)
+        here, distance = _blob(random, labels.shape, centre, radius, spacing_mm)
+        # out of the ventricles, skull and scalp, and never over the midline
+        same_side = [i for i, name in enumerate(NAMES) if name.startswith(side) and "ventricle" not in name]
+        may = labels[here] == host if kind.within else np.isin(labels[here], same_side)
+        core[here] |= (distance < 1) & may
+        if kind.rim_mm:
+            soft = [i for i in same_side if TISSUE[i] in ("WM", "BS", "DGM", "TH")]
+            rim[here] |= (distance < 1 + kind.rim_mm / radius) & (distance >= 1) & np.isin(labels[here], soft)
+    return core, rim
+
+
+def _places(labels: np.ndarray, host: int, spacing_mm: np.ndarray, kind: Kind) -> np.ndarray:
+    """Voxels that may be the centre of a focus."""
+    allowed = labels == host
+    if kind.near_ventricle:
+        ventricles = np.isin(labels, [ID["left lateral ventricle"], ID["right lateral ventricle"]])
+        if not ventricles.any():
+            return np.empty((0, 3))
+        reach = int(np.ceil(8 / spacing_mm.min()))
+        near = _bounding(ventricles, reach + 1)
+        close = ndi.distance_transform_edt(~ventricles[near], sampling=spacing_mm) <= 8
+        kept = np.zeros_like(allowed)
+        kept[near] = allowed[near] & close
+        return np.argwhere(kept)
+    if NAMES[host].endswith("white matter") and allowed.any():
+        near = _bounding(allowed, 1)
+        kept = np.zeros_like(allowed)
+        kept[near] = ndi.distance_transform_edt(allowed[near], sampling=spacing_mm) > 2.5
+        return np.argwhere(kept)
+    return np.argwhere(allowed)
+
+
+def _blob(
+    random: np.random.Generator, shape: tuple[int, ...], centre: np.ndarray, radius_mm: float, spacing_mm: np.ndarray
+) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Where, and a distance map (below 1 is inside) of a rough ellipsoid. centre: voxels, inside the grid."""
+    reach = radius_mm * 1.6 / spacing_mm
+    low = np.maximum(0, np.floor(centre - reach)).astype(int)
+    high = np.minimum(shape, np.ceil(centre + reach) + 1).astype(int)
+    spans = [(np.arange(i, j) - c) * mm for i, j, c, mm in zip(low, high, centre, spacing_mm, strict=True)]
+    x, y, z = np.meshgrid(*spans, indexing="ij", sparse=True)
+    a, b, c = radius_mm * random.uniform(0.75, 1.25, 3)
+    distance = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
+    bumps = ndi.zoom(random.normal(0, 0.28, (4,) * 3), [n / 4 for n in distance.shape], order=1)
+    return tuple(slice(i, j) for i, j in zip(low, high, strict=True)), distance + bumps
+
+
+def _without_crumbs(core: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
+    """Remove 26-connected pieces under 3 voxels or 15 mm³, so that lesions can be counted."""
+    pieces, n = ndi.label(core, TOUCHING)  # pyright: ignore[reportGeneralTypeIssues]
+    if n == 0:
+        return core
+    size = np.bincount(pieces.ravel())
+    keep = size >= max(3, 15 / np.prod(spacing_mm))
+    keep[0] = False
+    return keep[pieces]

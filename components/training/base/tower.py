@@ -1,0 +1,220 @@
+"""The first half of pretraining: the tower learns to say what is in each token, and where it ends.
+
+Masks are free here, so every token is taught densely: which structures lie in it, the box of each in
+this slice, and of a volume's slice the cuboid and how many slices it goes on, down and up. The heads
+that ask this are linear and thrown away; what they leave is a tower whose tokens carry names and
+places that a language model can read off.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from components.training.base.scenes import NOT_ASKED, Scene, box_of
+from model.imaging.crop import crop
+from model.interface.boxes import Box
+from model.interface.contract import Contract
+from model.vlm.tower import merge, patchify, whole_picture_pass
+
+LEAST_IN_PATCH = 4
+"""Pixels of a structure that make it present in a patch, or in a token."""
+RARE = 8.0
+"""How much more it counts to miss a lesion: it fills one token in hundreds."""
+WEIGHTS = {"patch": 20.0, "token": 20.0, "lesion": 1.0, "box": 10.0, "cuboid": 10.0, "place": 1.0}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pictures of one size with what they show. C counts label ids."""
+
+    pictures: np.ndarray
+    """uint8[n, h, w]"""
+    counts: np.ndarray
+    """uint8[n, C, h / patch, w / patch]: pixels of each label in each patch."""
+    taught: np.ndarray
+    """bool[n, C]: False where a label is painted but can't be seen."""
+    cuboids: np.ndarray | None = None
+    """float32[n, C, 6] of a volume's slices: x1, y1, x2, y2 as shares of the side; z1 and z2 less this slice, over 16."""
+    boxes: np.ndarray | None = None
+    """int16[n, C, 4] px, -1 where a label is absent; None of crops."""
+
+    def take(self, index: np.ndarray) -> "Pool":
+        parts = (self.pictures, self.counts, self.taught, self.cuboids, self.boxes)
+        return Pool(*(None if part is None else part[index] for part in parts))  # pyright: ignore[reportArgumentType]
+
+
+class Heads(nn.Module):
+    def __init__(self, tower: int, hidden: int, labels: int) -> None:
+        super().__init__()
+        self.labels = labels
+        self.patch, self.token = nn.Linear(tower, labels), nn.Linear(hidden, labels)
+        self.box, self.cuboid = nn.Linear(hidden, 4 * labels), nn.Linear(hidden, 6 * labels)
+        self.place = nn.Linear(hidden, 2)
+        self.lesion = nn.Linear(hidden, 1)
+        """Any lesion at all: easier than its kind, and learnt first."""
+
+
+def pool_of(scenes: Sequence[Scene], labels: int, contract: Contract) -> Pool:
+    """All slices of scenes of one size."""
+    shown = np.concatenate([scene.prepared.slices for scene in scenes])
+    label_maps = np.concatenate([scene.labels for scene in scenes])
+    taught = np.ones((len(scenes), labels), bool)
+    for row, scene in zip(taught, scenes, strict=True):
+        row[list(scene.ignored)] = False
+    depth = len(scenes[0].labels)
+    boxes = slice_boxes(label_maps, labels)
+    cuboids = cuboids_of(boxes, depth, shown.shape[1]) if depth > 1 else None
+    return Pool(shown, patch_counts(label_maps, labels, contract.patch), taught.repeat(depth, 0), cuboids, boxes)
+
+
+def patch_counts(label_maps: np.ndarray, labels: int, patch: int) -> np.ndarray:
+    """uint8[n, h, w] -> uint8[n, labels, h / patch, w / patch]."""
+    n, height, width = label_maps.shape
+    rows, columns = height // patch, width // patch
+    cell = (np.arange(height) // patch)[:, None] * columns + np.arange(width) // patch
+    out = np.empty((n, labels, rows, columns), np.uint8)
+    for i, label_map in enumerate(label_maps):
+        index = label_map.astype(np.int64) * (rows * columns) + cell
+        out[i] = np.bincount(index.ravel(), minlength=labels * rows * columns).reshape(labels, rows, columns)
+    return out
+
+
+def slice_boxes(label_maps: np.ndarray, labels: int) -> np.ndarray:
+    """uint8[n, h, w] -> int16[n, labels, 4]: x1, y1, x2, y2 of each label in each slice, -1 where absent."""
+    n, height, width = label_maps.shape
+    out = np.full((n, labels, 4), -1, np.int16)
+    for i, label_map in enumerate(label_maps):
+        there = np.unique(label_map)
+        rows = np.zeros((labels, height), bool)
+        columns = np.zeros((labels, width), bool)
+        rows[label_map, np.arange(height)[:, None]] = True
+        columns[label_map, np.arange(width)] = True
+        out[i, there, 0], out[i, there, 2] = columns[there].argmax(1), width - columns[there, ::-1].argmax(1)
+        out[i, there, 1], out[i, there, 3] = rows[there].argmax(1), height - rows[there, ::-1].argmax(1)
+    return out
+
+
+def cuboids_of(boxes: np.ndarray, depth: int, side: int) -> np.ndarray:
+    """Each slice's view of the cuboids of its volume: float32[n, labels, 6], as `Pool.cuboids`."""
+    per_volume = boxes.reshape(-1, depth, *boxes.shape[1:]).astype(np.float32)
+    there = per_volume[..., 0] >= 0
+    low = np.where(there[..., None], per_volume, np.inf).min(1)
+    high = per_volume.max(1)
+    first, last = there.argmax(1), depth - there[:, ::-1].argmax(1)
+    flat = np.stack([low[..., 0], low[..., 1], high[..., 2], high[..., 3]], -1) / side
+    flat = np.nan_to_num(flat, posinf=0)[:, None].repeat(depth, 1)
+    z = np.arange(depth)[None, :, None]
+    reach = np.stack([first[:, None] - z, last[:, None] - z], -1) / 16
+    return np.concatenate([flat, reach], -1).reshape(-1, boxes.shape[1], 6).astype(np.float32)
+
+
+def crop_pool(scenes: Sequence[Scene], labels: int, contract: Contract, random: np.random.Generator) -> Pool:
+    """Square close-ups of something in each scene, as injection shows them, larger than it by up to half."""
+    pictures, label_maps, taught = [], [], np.ones((len(scenes), labels), bool)
+    for row, scene in zip(taught, scenes, strict=True):
+        row[list(scene.ignored)] = False
+        around = square_around(scene, random)
+        pictures.append(crop(scene.prepared, around, contract)[0])
+        z, side = int(around.low[2]), contract.crop_side
+        x, y = (
+            np.clip((low + (np.arange(side) + 0.5) * size / side).astype(int), 0, limit - 1)
+            for low, size, limit in zip(around.low, around.size, scene.labels.shape[:0:-1], strict=False)
+        )
+        label_maps.append(scene.labels[z][np.ix_(y, x)])
+    return Pool(np.stack(pictures), patch_counts(np.stack(label_maps), labels, contract.patch), taught)
+
+
+def square_around(scene: Scene, random: np.random.Generator) -> Box:
+    """A square inside the picture around one label, lesions (the highest ids) as often as all else."""
+    there = np.unique(scene.labels)
+    label = there[-1] if random.random() < 0.5 else there[random.integers(len(there))]
+    deep = np.flatnonzero((scene.labels == label).any((1, 2)))
+    z = int(deep[random.integers(len(deep))])
+    here = box_of(scene.labels[z : z + 1] == label)
+    _, height, width = scene.labels.shape
+    side = min(max(8.0, max(here.size) * random.uniform(1, 1.5)), height, width)
+    x, y = (min(max(m - side / 2, 0), limit - side) for m, limit in zip(here.centre, (width, height), strict=False))
+    return Box((x, y, z), (x + side, y + side, z + 1))
+
+
+def disturbed(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Other scanners: gamma, contrast, brightness and noise, drawn for each picture."""
+    n = (len(pictures), 1, 1)
+    x = (pictures.astype(np.float32) / 255) ** np.exp(random.normal(0, 0.2, n)).astype(np.float32)
+    x = x * random.uniform(0.8, 1.2, n) + random.uniform(-0.06, 0.06, n)
+    x = x + random.standard_normal(x.shape, np.float32) * random.uniform(0, 0.04, n)
+    return np.clip(x * 255, 0, 255).astype(np.uint8)
+
+
+def dense_loss(visual: nn.Module, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor) -> dict[str, Tensor]:
+    """importance: float[C]; asked: bool[C], labels whose boxes are taught."""
+    n, height, width = batch.pictures.shape
+    rows, columns, m = height // contract.patch, width // contract.patch, contract.merge
+    x_NPD = whole_picture_pass(visual, patchify(batch.pictures, contract), rows, columns, m)
+    tokens = merge(visual, x_NPD)
+    counts = torch.from_numpy(batch.counts).float().view(n, heads.labels, rows // m, m, columns // m, m)
+    in_patch = counts.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, heads.labels) >= LEAST_IN_PATCH
+    in_token = counts.sum((3, 5)).flatten(2).transpose(1, 2) >= LEAST_IN_PATCH
+    taught = torch.from_numpy(batch.taught)[:, None]
+    first_lesion = int((importance == 1).sum())
+    any_lesion = (in_token & taught)[..., first_lesion:].any(-1).float()
+    losses = {
+        "patch": (bce(heads.patch(x_NPD), in_patch.float(), reduction="none", pos_weight=importance) * taught).mean(),
+        "token": (bce(heads.token(tokens), in_token.float(), reduction="none", pos_weight=importance) * taught).mean(),
+        "lesion": bce(heads.lesion(tokens)[..., 0], any_lesion, pos_weight=torch.tensor(RARE / 2)),
+    }
+    located = in_token & taught & asked
+    share = located / located.sum().clamp(min=1)
+    if batch.boxes is not None:
+        scale = torch.tensor([width, height, width, height])
+        wanted = torch.from_numpy(batch.boxes).float()[:, None] / scale
+        losses["box"] = ((heads.box(tokens).view(n, -1, heads.labels, 4) - wanted).abs().mean(-1) * share).sum()
+        place = torch.stack(torch.meshgrid(torch.arange(rows // m) / (rows // m), torch.arange(columns // m) / (columns // m), indexing="ij"), -1)
+        losses["place"] = (heads.place(tokens) - place.view(1, -1, 2)).abs().mean()
+    if batch.cuboids is not None:
+        wanted = torch.from_numpy(batch.cuboids)[:, None]
+        losses["cuboid"] = ((heads.cuboid(tokens).view(n, -1, heads.labels, 6) - wanted).abs().mean(-1) * share).sum()
+    return losses
+
+
+def teach_tower(
+    visual: nn.Module,
+    pools: Sequence[tuple[Pool, int]],
+    names: Sequence[str],
+    first_lesion: int,
+    contract: Contract,
+    *,
+    steps: int,
+    lr: float,
+    random: np.random.Generator,
+    report: Callable[[int, dict[str, float]], None],
+) -> None:
+    """pools: pictures, and how many of them a step takes; half of those show a lesion."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(random.integers(2**31)))
+        heads = Heads(visual.patch_embed.proj.out_channels, visual.merger.mlp[-1].out_features, len(names))
+    trained = [*visual.parameters(), *heads.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
+    importance = torch.where(torch.arange(len(names)) < first_lesion, 1.0, RARE)
+    asked = torch.tensor([name not in NOT_ASKED for name in names])
+    ill = [np.flatnonzero(pool.counts[:, first_lesion:].any((1, 2, 3))) for pool, _ in pools]
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = lr * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+        seen: dict[str, float] = {}
+        for (pool, n), with_lesion in zip(pools, ill, strict=True):
+            half = with_lesion[random.integers(0, len(with_lesion), n // 2)]
+            batch = pool.take(np.concatenate([half, random.integers(0, len(pool.pictures), n - n // 2)]))
+            batch = Pool(disturbed(batch.pictures, random), batch.counts, batch.taught, batch.cuboids, batch.boxes)
+            losses = dense_loss(visual, heads, batch, contract, importance, asked)
+            torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum().backward()
+            seen |= {f"{name}_{pool.pictures.shape[1]}x{pool.pictures.shape[2]}": loss.item() for name, loss in losses.items()}
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        report(step + 1, seen)

@@ -1,0 +1,89 @@
+"""From sealed shards to training rows: study prepared once, encoded once, its questions as branches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.imaging import shards
+from model.imaging.prepare import Prepared, prepare
+from model.interface.boxes import Box
+from model.interface.prompt import filled_options, question_text
+from model.interface.question import Question, Remark
+from model.learning.packing import Row
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.regions import features_of, look
+from model.vlm.tokens import Strip, ask, open_study, reason
+from model.vlm.tower import grid_of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A prepared study and the questions asked about it."""
+
+    prepared: Prepared
+    questions: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A study's row with the features of its pictures and of its teacher's crops."""
+
+    shared: Strip
+    pictures: list[Tensor]
+    branches: list[Strip]
+    crops: list[list[Tensor]]
+    """By branch."""
+    dimension: int
+
+    def row(self, chosen: Sequence[int]) -> Row:
+        """These branches, behind the study's pictures."""
+        features = [*self.pictures, *(f for k in chosen for f in self.crops[k])]
+        return Row(self.shared, [self.branches[k] for k in chosen], features)
+
+
+def cases(folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1) -> list[Case]:
+    """Every world-th study of a split that has questions, in shard order."""
+    asked: dict[str, list[Question]] = {}
+    for question in shards.read_questions(folder, split):
+        asked.setdefault(question.study, []).append(question)
+    mine = []
+    for i, study in enumerate(shards.read_studies(folder, split)):
+        if i % world == rank and study.id in asked:
+            mine.append(Case(prepare(study.volume, checkpoint.contract), asked[study.id]))
+    return mine
+
+
+@torch.no_grad()
+def example(case: Case, checkpoint: Checkpoint) -> Example:
+    """Encode a study, and lay out every question with its teacher's rationale and crops."""
+    prepared, contract, vocabulary = case.prepared, checkpoint.contract, checkpoint.vocabulary
+    flat = prepared.dimension == 2
+    shared = open_study(vocabulary, [grid_of(p.shape, contract) for p in prepared.slices], prepared.dimension, contract)
+    branches, shown = [], []
+    for question in case.questions:
+        remarks = [in_model_space(remark, prepared) for remark in question.rationale]
+        crops = [look(prepared, remark.box, contract) if remark.box else [] for remark in remarks]
+        places = tuple(prepared.frame.to_model(region) for region in question.regions)
+        branch = ask(shared, vocabulary, question_text(question, places))
+        grids = [[grid_of(picture.shape, contract) for picture in pictures] for pictures in crops]
+        reason(branch, vocabulary, remarks, grids, answer_of(question, places), flat=flat)
+        branches.append(branch)
+        shown.append([picture for pictures in crops for picture in pictures])
+    pictures: list[np.ndarray] = [*prepared.slices, *(picture for some in shown for picture in some)]
+    encoded = iter(features_of(checkpoint.vlm, pictures, contract))
+    return Example(shared, [next(encoded) for _ in prepared.slices], branches, [[next(encoded) for _ in some] for some in shown], prepared.dimension)
+
+
+def in_model_space(remark: Remark, prepared: Prepared) -> Remark:
+    return replace(remark, box=prepared.frame.to_model(remark.box)) if remark.box else remark
+
+
+def answer_of(question: Question, places: tuple[Box, ...]) -> tuple[str, str]:
+    """(letter, option text as shown) of the truth. Raises ValueError where a training question has none."""
+    if question.answer is None or question.letter is None:
+        raise ValueError(f"question {question.id} has no answer to train on")
+    return question.letter, filled_options(question, places)[question.answer]

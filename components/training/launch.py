@@ -1,0 +1,122 @@
+"""Running a training loop under Ray Train: any number of workers, resumed by the same call.
+
+The run's name holds a digest of params and inputs: the same training goes on where it stopped, and
+a finished one returns at once; anything else changed is another run.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from components.cluster import cluster
+from components.training import progress
+from model.interface.errors import Failure
+from model.vlm import checkpoint as folders
+from model.vlm.backbone import freeze_tower
+from model.vlm.checkpoint import Checkpoint
+
+STORAGE = Path(".cache/ray")
+
+
+def run_key(*parts: Any) -> str:
+    """Digest of whatever makes a training what it is, 16 hex digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def launch(stage: str, key: str, loop: Callable[[dict[str, Any]], None], config: dict[str, Any], *, workers: int, gpu: bool) -> Path:
+    """Train, and return the folder of the last state (see `progress`).
+
+    config: plain values with absolute paths; workers run in another folder.
+    """
+    with cluster(num_cpus=workers):
+        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        name = f"{stage}-{key}"
+        storage = STORAGE.resolve()
+        for old in storage.glob(f"{stage}-*"):
+            if old.name != name:
+                shutil.rmtree(old)
+        trainer = TorchTrainer(
+            loop,
+            train_loop_config=config,
+            torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"GPU": 1} if gpu else {"CPU": 1}),
+            run_config=RunConfig(
+                name=name,
+                storage_path=str(storage),
+                failure_config=FailureConfig(max_failures=3),
+                checkpoint_config=CheckpointConfig(num_to_keep=2),
+            ),
+        )
+        result = trainer.fit()
+    if result.error or result.checkpoint is None:
+        raise Failure(f"{stage} did not finish: {result.error}", where=f"{STORAGE}/{name}", safe="the last checkpoint is kept", next=f"dvc repro {stage}")
+    return Path(result.checkpoint.path)
+
+
+def finish(state: Path, base: Path, out: Path, results: Path) -> dict[str, Any]:
+    """Turn the last state of a training into a checkpoint folder and a metrics file."""
+    checkpoint = folders.load(base)
+    freeze_tower(checkpoint.vlm)
+    trained = trainable(checkpoint)
+    position = progress.read(state, trained, torch.optim.AdamW(trained.values()))
+    digest = folders.save(checkpoint, out)
+    metrics = {"checkpoint": digest, "steps": position.step, "tokens": position.tokens, **position.notes}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(metrics, indent=1) + "\n")
+    return metrics
+
+
+def trainable(checkpoint: Checkpoint) -> dict[str, torch.nn.Parameter]:
+    return {name: p for name, p in checkpoint.vlm.named_parameters() if p.requires_grad}
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    rank: int = 0
+    world: int = 1
+
+
+class RaySaves:
+    """States kept by Ray Train: a save is a barrier, every worker calls it."""
+
+    def last(self) -> Path | None:
+        import ray.train
+
+        found = ray.train.get_checkpoint()
+        return Path(found.path) if found else None
+
+    def save(self, write: Any, metrics: dict[str, float], *, first: bool) -> None:
+        """write: fills a folder; called on the first worker only."""
+        import ray.train
+
+        if not first:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder))
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def curves(stage: str, key: str, config: BaseModel, rank: int) -> Any:
+    """Live curves, from the first worker only."""
+    if rank:
+        return None
+    from components.tracking import Curves
+
+    return Curves(stage, key, config.model_dump(mode="json"))
+
+
+def say(workers: Workers, line: str) -> None:
+    if workers.rank == 0:
+        print(line, file=sys.stderr, flush=True)

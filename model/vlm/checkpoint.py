@@ -1,0 +1,121 @@
+"""The checkpoint folder: a Hugging Face folder that transformers opens by itself, plus our contract.
+
+    config.json  model.safetensors  tokenizer.json  tokenizer_config.json  preprocessor_config.json
+    contract.json    how pixels become tokens; refused when it does not fit the weights
+    manifest.json    SHA-256 of every file above; checked before anything is loaded
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+
+from model.interface import contract as contract_file
+from model.interface.contract import Contract
+from model.interface.errors import BadInput, Integrity
+from model.vlm.backbone import open_weights
+from model.vlm.tokens import Vocabulary
+from model.vlm.tower import MEAN, STD
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    vlm: Qwen2_5_VLForConditionalGeneration
+    tokenizer: PreTrainedTokenizerFast
+    contract: Contract
+    digest: str
+    """SHA-256 of the manifest, hex; "" while it has not been saved."""
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.tokenizer)
+
+
+def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float32) -> str:
+    """Write a checkpoint; the folder appears whole or not at all. Returns its digest."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        made = Path(scratch) / "checkpoint"
+        _write_weights(checkpoint.vlm, made, dtype)
+        checkpoint.tokenizer.save_pretrained(made)
+        _write_processor(checkpoint.contract, made)
+        checkpoint.contract.save(made)
+        manifest = {path.name: _sha256(path) for path in sorted(made.iterdir())}
+        (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        for path in made.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(made, folder)
+    return _sha256(folder / MANIFEST)
+
+
+def load(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Check the manifest, then open. Raises BadInput (no checkpoint) or Integrity (changed bytes)."""
+    digest = verify(folder)
+    contract = Contract.load(folder)
+    vlm = open_weights(folder)
+    vision = vlm.config.vision_config
+    if (vision.patch_size, vision.spatial_merge_size) != (contract.patch, contract.merge):
+        raise Integrity(
+            "contract and weights disagree",
+            where=f"{folder.name}/{contract_file.FILE}, patch x merge, found {contract.patch} x {contract.merge}, "
+            f"wanted {vision.patch_size} x {vision.spatial_merge_size}",
+            next="take the contract that was saved with these weights",
+        )
+    return Checkpoint(vlm.to(device), AutoTokenizer.from_pretrained(folder), contract, digest)
+
+
+def verify(folder: Path) -> str:
+    """Every file has the bytes the manifest says; returns the manifest's own digest."""
+    if not (folder / MANIFEST).is_file():
+        raise BadInput(
+            "no checkpoint here",
+            where=f"{folder.name}/{MANIFEST}, found nothing, wanted a checkpoint folder",
+            next="urm doctor",
+        )
+    for name, wanted in json.loads((folder / MANIFEST).read_text()).items():
+        found = _sha256(folder / name) if (folder / name).is_file() else "no file"
+        if found != wanted:
+            raise Integrity(
+                "a checkpoint file does not match its manifest",
+                where=f"{folder.name}/{name}, SHA-256, found {found[:12]}, wanted {wanted[:12]}",
+                next="dvc checkout, or train again",
+            )
+    return _sha256(folder / MANIFEST)
+
+
+def _write_weights(vlm: Qwen2_5_VLForConditionalGeneration, folder: Path, dtype: torch.dtype) -> None:
+    before = next(vlm.parameters()).dtype
+    vlm.to(dtype).save_pretrained(folder, safe_serialization=True)
+    vlm.to(before)
+
+
+def _write_processor(contract: Contract, folder: Path) -> None:
+    """What transformers' own image processor needs to make the same patches from our pictures."""
+    side = contract.factor**2
+    values = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "patch_size": contract.patch,
+        "merge_size": contract.merge,
+        "temporal_patch_size": 2,
+        "image_mean": [MEAN] * 3,
+        "image_std": [STD] * 3,
+        "size": {"shortest_edge": side, "longest_edge": max(contract.image_side, contract.volume_side) ** 2},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(values, indent=1) + "\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,89 @@
+"""One pass of the language model over strips: embeddings, explicit positions, explicit mask.
+
+Positions and mask are always given, never guessed by transformers: its defaults silently place
+tokens after an injected picture where a text token would stand.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.vlm.tokens import Vocabulary
+
+
+class Memory:
+    """Keys and values of every layer; a column a token, rows advance together.
+
+    A stand-in for transformers' Cache (`update` is all its attention asks for) that grows in blocks,
+    instead of copying everything for each new token.
+    """
+
+    BLOCK = 64
+    """Columns of room gained at a time."""
+
+    def __init__(self, layers: int) -> None:
+        self.used = 0
+        self.kept: list[tuple[Tensor, Tensor] | None] = [None] * layers
+        """(keys, values) of a layer, float[rows, kv heads, columns of room, d]."""
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """key, value: float[rows, kv heads, new, d] -> everything so far."""
+        end = self.used + key.shape[2]
+        kept = self.kept[layer_idx]
+        if kept is None or kept[0].shape[2] < end:
+            kept = self.kept[layer_idx] = (self._roomier(kept, 0, key, end), self._roomier(kept, 1, value, end))
+        for room, fresh in zip(kept, (key, value), strict=True):
+            room[:, :, self.used : end] = fresh
+        return kept[0][:, :, :end], kept[1][:, :, :end]
+
+    def _roomier(self, kept: tuple[Tensor, Tensor] | None, which: int, fresh: Tensor, end: int) -> Tensor:
+        room = fresh.new_zeros((*fresh.shape[:2], -(-end // self.BLOCK) * self.BLOCK, fresh.shape[3]))
+        if kept is not None:
+            room[:, :, : self.used] = kept[which][:, :, : self.used]
+        return room
+
+    def rows(self, index: Sequence[int]) -> "Memory":
+        """Chosen rows; repeats allowed."""
+        chosen = Memory(len(self.kept))
+        chosen.used = self.used
+        chosen.kept = [kept and (kept[0][list(index)], kept[1][list(index)]) for kept in self.kept]
+        return chosen
+
+
+def embed(vlm: torch.nn.Module, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor]) -> Tensor:
+    """int64[B, L], bool[B, L] and the pictures' tokens in reading order -> float[B, L, hidden].
+
+    Raises ValueError where the pictures don't fill their places exactly.
+    """
+    embedded = vlm.model.language_model.embed_tokens(ids)
+    wanted, given = int(is_picture.sum()), sum(len(f) for f in features)
+    if wanted != given:
+        raise ValueError(f"{given} visual tokens for {wanted} places")
+    if not given:
+        return embedded
+    return embedded.masked_scatter(is_picture[..., None], torch.cat(list(features)).to(embedded.dtype))
+
+
+def hidden(vlm: torch.nn.Module, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None) -> Tensor:
+    """Last hidden states float[B, L, hidden].
+
+    places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
+    """
+    out = vlm.model.language_model(
+        inputs_embeds=embedded,
+        position_ids=places.permute(2, 0, 1),
+        attention_mask={"full_attention": mask[:, None]},
+        past_key_values=memory,
+        use_cache=memory is not None,
+    )
+    if memory is not None:
+        memory.used += embedded.shape[1]
+    return out.last_hidden_state
+
+
+def logits(vlm: torch.nn.Module, hidden_states: Tensor, vocabulary: Vocabulary) -> Tensor:
+    """Scores float32[..., vocab]; what may never be sampled is -inf, in rollouts and in training alike."""
+    scores = vlm.lm_head(hidden_states).float()
+    banned = torch.tensor(vocabulary.never_sampled, device=scores.device)
+    return scores.index_fill(-1, banned, float("-inf"))

@@ -1,0 +1,37 @@
+"""Region-token injection: what a box brings into the assistant's turn.
+
+One path for rollouts, inference and training data, in 2D and in 3D: tokens, pixels, grid and
+mask together or not at all.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.imaging.crop import crop
+from model.imaging.prepare import Prepared
+from model.interface.boxes import Box
+from model.interface.contract import Contract
+from model.vlm.tokens import Strip, Vocabulary
+from model.vlm.tower import encode, grid_of
+
+
+def look(prepared: Prepared, box: Box, contract: Contract) -> list[np.ndarray]:
+    """The pictures a box brings: one of an image, up to `contract.crop_slices` of a cuboid."""
+    return crop(prepared, box, contract)
+
+
+def inject(strip: Strip, pictures: Sequence[np.ndarray], contract: Contract, vocabulary: Vocabulary) -> int:
+    """Append the pictures' tokens to a strip; returns how many tokens were added."""
+    before = len(strip)
+    for picture in pictures:
+        strip.show(grid_of(picture.shape, contract), vocabulary)
+    return len(strip) - before
+
+
+@torch.no_grad()
+def features_of(vlm: torch.nn.Module, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
+    """Visual tokens of each picture, through the frozen tower."""
+    return encode(vlm.model.visual, pictures, contract)

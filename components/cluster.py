@@ -57,6 +57,7 @@ def _require_token(home: Path) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] != "token" or os.environ.get(TOKEN_PATH):
         return
+    home.mkdir(parents=True, exist_ok=True)
     token = home / "ray_token"
     if not token.exists():
         descriptor, name = tempfile.mkstemp(dir=home)  # mode 0600

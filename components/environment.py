@@ -47,12 +47,11 @@ SAFETY = {
 
 
 def settle(home: Path | None = None) -> Path:
-    """Set what is not set yet, make the folder of local state, and return it (absolute).
+    """Set what is not set yet, and return the folder of local state (absolute, perhaps not made yet).
 
     home: where local state goes; by default `.urm` in the working folder, or what `URM_HOME` says.
     """
     folder = Path(home or os.environ.get(HOME) or ".urm").resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     for name, value in variables(folder).items():
         os.environ.setdefault(name, value)
     return folder

@@ -1,0 +1,108 @@
+"""An answer in hand: just asked, or one of the evaluation's looked up again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import settings
+from components.evaluation import traces
+from components.evaluation.config import EvaluateConfig
+from components.registry import versions
+from components.serving.ask import ask
+from components.serving.page import write_page
+from model.imaging.prepare import Prepared, prepare
+from model.imaging.read import read_volume
+from model.imaging.shards import read_questions, read_studies
+from model.interface import grammar
+from model.interface.contract import Contract
+from model.interface.errors import BadInput, Integrity
+from model.interface.question import Question
+from model.interface.trace import Trace
+
+DISCLAIMER = "Research use only. Not a medical device."
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    question: Question
+    trace: Trace
+    prepared: Prepared
+    contract: Contract
+
+    def write_page(self, out: Path) -> Path:
+        return write_page(self.trace, self.prepared, self.question, out, self.contract)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"question": self.question.to_json(), "trace": self.trace.to_json()}
+
+    def lines(self) -> list[str]:
+        """The answer, then the evidence it points at."""
+        boxes = [step for step in self.trace.steps if step.box]
+        flaws = [f"flaw: {flaw.reason}" for flaw in self.trace.answer.flaws]
+        return [self.trace.answer.text or "no answer", *map(self._evidence, boxes), *flaws, DISCLAIMER]
+
+    def _evidence(self, step: Any) -> str:
+        place = grammar.numbers(step.box, flat=self.question.dimension == 2)
+        mm = f", mm [{', '.join(f'{n:.0f}' for n in step.box_mm)}]" if step.box_mm else ""
+        return f"evidence: {place}{mm}"
+
+
+def ask_file(
+    file: Path, question: str, options: tuple[str, ...], modality: str | None, radiological: bool, checkpoint: str
+) -> Asked:
+    """Ask the checkpoint of an alias, or in a folder, about a file."""
+    read_volume(file, modality=modality, radiological=radiological)  # refuse a bad file before anything slow
+    folder = folder_of(checkpoint)
+    trace, prepared, asked = ask(folder, file, question, options, modality=modality, radiological=radiological)
+    return Asked(asked, trace, prepared, Contract.load(folder))
+
+
+def recall(which: str, image: Path | None, modality: str | None, radiological: bool, checkpoint: str) -> Asked:
+    """An answer again, from a file `urm ask --json` wrote or by its question's id.
+
+    Neither holds pixels: those come from `image`, or from the data set.
+    """
+    if Path(which).is_file():
+        if image is None:
+            raise BadInput("a trace holds no picture", where=which, next=f"urm trace show {which} --image FILE")
+        return _from_file(Path(which), image, modality, radiological, folder_of(checkpoint))
+    return _from_evaluation(which)
+
+
+def folder_of(checkpoint: str) -> Path:
+    """The folder of a checkpoint named by alias or by path."""
+    return Path(checkpoint) if Path(checkpoint).is_dir() else versions.resolve(checkpoint)
+
+
+def _from_file(file: Path, image: Path, modality: str | None, radiological: bool, folder: Path) -> Asked:
+    row = json.loads(file.read_text())
+    question, trace = Question.from_json(row["question"]), Trace.from_json(row["trace"])
+    volume = read_volume(image, modality=modality, radiological=radiological)
+    if volume.digest != trace.study_digest:
+        raise Integrity("this is not the image that was asked about", where=image.name, next="give the same file again")
+    contract = Contract.load(folder)
+    return Asked(question, trace, prepare(volume, contract), contract)
+
+
+def _from_evaluation(question_id: str) -> Asked:
+    config = settings.load("evaluate", EvaluateConfig)
+    file = config.out / traces.FILE
+    found = (
+        [a for a in traces.read(file) if a.trace.question_id == question_id and not a.blank] if file.exists() else []
+    )
+    if not found:
+        raise BadInput(
+            f"no answer to a question '{question_id}'",
+            where=str(file),
+            next="urm evaluate, or look up ids in that file",
+        )
+    return recall_answered(found[-1], config)
+
+
+def recall_answered(answer: traces.Answered, config: EvaluateConfig) -> Asked:
+    """An answer of the evaluation, with its study."""
+    contract = Contract.load(config.checkpoints[answer.checkpoint])
+    question = next(q for q in read_questions(config.data, answer.split) if q.id == answer.trace.question_id)
+    study = next(s for s in read_studies(config.data, answer.split) if s.id == question.study)
+    return Asked(question, answer.trace, prepare(study.volume, contract), contract)

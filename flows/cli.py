@@ -1,0 +1,214 @@
+"""`urm`: the command line. Results on stdout, everything else on stderr.
+
+Nothing heavy is imported before a command needs it, so that --help answers at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components import environment, settings
+from model.interface.errors import Failure
+
+EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate, ask, watch.
+
+\b
+  urm demo                                             the whole loop, on embedded anatomy
+  urm ask head.nii.gz "Is there a lesion?" --option Yes --option No --page answer.html
+  urm trace show QUESTION_ID                           one answer of the evaluation, as a page
+
+Research use only. Not a medical device.
+"""
+
+app = typer.Typer(help=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+trace_app, data_app = (typer.Typer(no_args_is_help=True, rich_markup_mode=None) for _ in range(2))
+app.add_typer(trace_app, name="trace", help="Look at one answer.")
+app.add_typer(data_app, name="data", help="The embedded data set.")
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
+Modality = Annotated[str | None, typer.Option(help="CT or MR, where the file doesn't say.")]
+Radiological = Annotated[bool, typer.Option(help="Column 0 of this picture is the patient's right.")]
+Checkpoint = Annotated[str, typer.Option(help="A registry alias, or a checkpoint folder.")]
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this installation; each warning or failure comes with what to do."""
+    from flows.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _say_json([finding.to_json() for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(finding.line())
+    raise typer.Exit(int(any(finding.level == "fail" for finding in findings)))
+
+
+@app.command()
+def demo() -> None:
+    """Run the whole loop: data, training, evaluation, gate, promotion, drift. Again: only what changed."""
+    from flows.demo import run
+
+    for line in run():
+        typer.echo(line)
+
+
+@app.command()
+def ask(
+    file: Annotated[Path, typer.Argument(help="NIfTI, PNG, JPEG or npy.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
+    modality: Modality = None,
+    radiological: Radiological = False,
+    checkpoint: Checkpoint = "champion",
+    page: Annotated[Path | None, typer.Option(help="Write the answer as one HTML page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask about an image or a volume of your own."""
+    from flows.asking import Asked, ask_file
+
+    asked: Asked = ask_file(file, question, tuple(option or ()), modality, radiological, checkpoint)
+    if page:
+        typer.echo(f"page: {asked.write_page(page)}", err=True)
+    if as_json:
+        _say_json(asked.to_json())
+    else:
+        _say(asked.lines())
+
+
+@trace_app.command("show")
+def trace_show(
+    which: Annotated[str, typer.Argument(help="A question id of the evaluation, or a file `urm ask --json` wrote.")],
+    image: Annotated[Path | None, typer.Option(help="The image such a file is about.")] = None,
+    modality: Modality = None,
+    radiological: Radiological = False,
+    checkpoint: Checkpoint = "champion",
+    page: Annotated[Path | None, typer.Option(help="Where the page goes; traces/ by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show how an answer was reached, and write it as one HTML page."""
+    from flows.asking import recall
+
+    asked = recall(which, image, modality, radiological, checkpoint)
+    written = asked.write_page(page or Path("traces") / f"{asked.question.id}.html")
+    typer.echo(f"page: {written}", err=True)
+    if as_json:
+        _say_json(asked.to_json())
+    else:
+        _say(asked.lines())
+
+
+@data_app.command("build")
+def data_build() -> None:
+    """Make the data set, unless it is up to date."""
+    _stage("data")
+
+
+@data_app.command("check")
+def data_check() -> None:
+    """Compare every file with the manifest."""
+    from model.imaging.shards import verify
+
+    verify(Path("data"))
+    typer.echo("data: every file is as it was written")
+
+
+@data_app.command("card")
+def data_card() -> None:
+    """Print the data card."""
+    card = Path("data/card.md")
+    if not card.exists():
+        raise Failure("there is no data set yet", where=str(card), next="urm data build")
+    typer.echo(card.read_text())
+
+
+@app.command()
+def train(stage: Annotated[str, typer.Argument(help="base, sft or rl.")]) -> None:
+    """Train a stage and what it needs, unless up to date; after a crash the same command goes on."""
+    if stage not in ("base", "sft", "rl"):
+        raise typer.BadParameter(f"'{stage}', expected base, sft or rl")
+    _stage(stage)
+
+
+@app.command()
+def evaluate(as_json: Json = False) -> None:
+    """Evaluate the checkpoints, unless up to date, and print the table."""
+    from components.evaluation.config import EvaluateConfig
+
+    _stage("evaluate")
+    out = settings.load("evaluate", EvaluateConfig).out
+    typer.echo((out / ("metrics.json" if as_json else "table.md")).read_text(), nl=False)
+
+
+@app.command()
+def promote(
+    version: Annotated[int | None, typer.Argument(help="A version of the model; the challenger by default.")] = None,
+    expect: Annotated[int | None, typer.Option(help="Refuse unless this version is champion now.")] = None,
+) -> None:
+    """Make a version champion whatever the gate said. The old champion becomes `previous`."""
+    from components.registry import promotion, versions
+
+    known = versions.aliases()
+    chosen = version or known.get(versions.CHALLENGER)
+    if chosen is None:
+        raise Failure("nothing is registered yet", where=f"model registry, {versions.MODEL}", next="urm demo")
+    change = promotion.promote(chosen, expect if expect is not None else known.get(versions.CHAMPION))
+    _say([f"champion: version {change.champion}", f"previous: version {change.previous}"])
+
+
+@app.command()
+def rollback(
+    expect: Annotated[int | None, typer.Option(help="Refuse unless this version is champion now.")] = None,
+) -> None:
+    """Champion and previous change places."""
+    from components.registry import promotion
+
+    change = promotion.roll_back(expect)
+    _say([f"champion: version {change.champion}", f"previous: version {change.previous}"])
+
+
+@app.command()
+def drift(as_json: Json = False, checkpoint: Checkpoint = "champion") -> None:
+    """Compare the windows with the reference, as the checkpoint sees them."""
+    from dataclasses import asdict
+
+    from flows.artifacts import drift_lines
+    from flows.asking import folder_of
+    from monitoring.windows import WatchConfig, watch
+
+    out = environment.settle() / "drift"
+    verdicts = watch(settings.load("drift", WatchConfig), folder_of(checkpoint), out)
+    typer.echo(f"reports: {out}", err=True)
+    if as_json:
+        _say_json([asdict(verdict) for verdict in verdicts])
+    else:
+        _say(drift_lines(verdicts))
+
+
+def main() -> None:
+    """Run a command. Errors are four lines on stderr, and the exit code says which kind."""
+    environment.settle()
+    try:
+        app()
+    except Failure as failure:
+        typer.echo(failure.render(), err=True)
+        sys.exit(failure.exit_code)
+
+
+def _stage(name: str) -> None:
+    from flows.stages import reproduce
+
+    typer.echo(f"{name}: {reproduce(name, upstream=True)}", err=True)
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _say_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

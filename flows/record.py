@@ -1,0 +1,98 @@
+"""What a run leaves outside the stages: an MLflow run, a model version, an alias.
+
+Made from the files the stages wrote and the md5s in dvc.lock, never from inside a stage: a stage that was up
+to date did not run, and its result must be recorded all the same. Doing it again changes nothing.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from components import tracking
+from components.evaluation import report, traces
+from components.evaluation.config import EvaluateConfig
+from components.registry import versions
+from components.registry.gate import GateConfig, Verdict, judge
+from components.registry.promotion import Change, promote
+from model.interface.errors import Failure
+
+LOCK = Path("dvc.lock")
+SPLIT = "test"
+"""The split a candidate is judged on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    run: str
+    """Its evaluation in MLflow."""
+    version: int
+    champion: int | None
+    """Who was champion when it was judged: what a promotion expects to replace."""
+    verdict: Verdict
+
+
+def log(config: EvaluateConfig, pictures: Mapping[str, np.ndarray]) -> str:
+    """Log the evaluation and return its MLflow run; curves that MLflow missed are sent too."""
+    tracking.send_waiting()
+    md5 = outs(LOCK)
+    folder = config.checkpoints[candidate_name(config)]
+    tags = {f"dvc.{path}": value for path, value in md5.items()}
+    return tracking.log_evaluation(
+        "evaluate",
+        key=md5[str(config.out / "metrics.json")],
+        metrics=report.flat(read_metrics(config)),
+        tags={**tags, tracking.CKPT_MD5: md5[str(folder)], "git": commit()},
+        files=[LOCK, Path("params.yaml"), *(config.out / name for name in ("metrics.json", "table.md", traces.FILE))],
+        pictures=pictures,
+    )
+
+
+def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
+    """Register the last checkpoint as challenger and judge it."""
+    name = candidate_name(config)
+    metrics = read_metrics(config)
+    numbers, data = metrics[name][SPLIT], metrics["digests"]["data"]
+    tags = {tracking.CKPT_MD5: outs(LOCK)[str(config.checkpoints[name])], "git": commit()}
+    version = versions.register(config.checkpoints[name], numbers, data, run, tags)
+    champion = versions.aliases().get(versions.CHAMPION)
+    before = versions.numbers(champion, data) if champion else None
+    verdict = judge(numbers, before, gate)
+    gated = {"gate": "passed" if verdict.passed else "refused", "gate.reasons": "; ".join(verdict.reasons)}
+    tracking.tag_version(versions.MODEL, version, gated)
+    return Candidate(run, version, champion, verdict)
+
+
+def promote_if_passed(candidate: Candidate) -> Change | None:
+    """The change, or None where the gate refused."""
+    return promote(candidate.version, expect=candidate.champion) if candidate.verdict.passed else None
+
+
+def candidate_name(config: EvaluateConfig) -> str:
+    """The checkpoint trained last."""
+    return list(config.checkpoints)[-1]
+
+
+def read_metrics(config: EvaluateConfig) -> dict[str, Any]:
+    return json.loads((config.out / "metrics.json").read_text())
+
+
+def outs(lock: Path) -> dict[str, str]:
+    """md5 of every stage's outs, by path."""
+    if not lock.exists():
+        raise Failure("nothing has been made yet", where=str(lock), next="urm demo")
+    stages = yaml.safe_load(lock.read_text())["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+
+
+def commit() -> str:
+    """The commit the code is at, with "+" when files differ from it; "" outside git."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()

@@ -1,0 +1,80 @@
+"""DVC's stages as the flow sees them: in what order, and one at a time.
+
+dvc.yaml is the only graph. DVC decides what is up to date; no stage knows that a flow called it.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from threading import Timer
+from typing import Literal
+
+from model.interface.errors import BadInput, Conflict, Failure, Integrity, TryAgain
+
+Outcome = Literal["ran", "up to date"]
+STAGE_TIMEOUT_S = 4 * 3600.0
+REMEMBERED = 40
+"""Last lines looked at for what went wrong."""
+
+
+def plan() -> list[str]:
+    """Names of the stages of dvc.yaml, each after what it needs."""
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        return [stage.addressing for stage in networkx.topological_sort(repo.index.graph.reverse())]
+
+
+def reproduce(stage: str, timeout_s: float = STAGE_TIMEOUT_S, *, upstream: bool = False) -> Outcome:
+    """`dvc repro` of one stage; what it says goes to stderr as it comes.
+
+    The stage and everything it started end with this call, however it ends.
+    upstream: also of all it needs.
+    """
+    command = [sys.executable, "-m", "dvc", "repro", *([] if upstream else ["--single-item"]), stage]
+    unchanged, tail = False, deque[str](maxlen=REMEMBERED)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=_environment()
+    ) as process:
+        timer = Timer(timeout_s, os.killpg, (process.pid, signal.SIGTERM))
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                sys.stderr.write(line)
+                tail.append(line.strip())
+                unchanged = unchanged or line.startswith(f"Stage '{stage}' didn't change")
+            process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+    if process.returncode:
+        raise _failed(stage, list(tail))
+    return "up to date" if unchanged else "ran"
+
+
+def _environment() -> dict[str, str]:
+    """dvc.yaml says `python`: that must be the one running this."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _failed(stage: str, tail: list[str]) -> Failure:
+    """The stage's own error, with its exit code if DVC tells it."""
+    code = next((int(found[1]) for line in reversed(tail) if (found := re.search(r"exited with (-?\d+)", line))), 1)
+    kind = {kind.exit_code: kind for kind in (BadInput, Conflict, Integrity, TryAgain)}.get(code, Failure)
+    told = (
+        [line for line in tail if line.lower().startswith("error:")] or [line for line in tail if line] or ["silence"]
+    )
+    return kind(
+        f"stage '{stage}' failed: {told[0].removeprefix('error:').strip()[:200]}",
+        where=f"dvc.yaml, stages.{stage}; its own words are above",
+        safe="stages done before are kept; a training goes on from its last checkpoint",
+        next=f"dvc repro {stage}",
+    )

@@ -25,9 +25,9 @@ Status = Literal["STEADY", "DRIFT", "INSUFFICIENT"]
 class DriftConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    alpha: float = Field(0.01, gt=0, lt=1)
+    alpha: float = Field(default=0.01, gt=0, lt=1)
     """Chance that a window like the reference is called drifted, all columns together."""
-    enough: int = Field(50, ge=2)
+    enough: int = Field(default=50, ge=2)
     """Fewest rows, of reference and of window, that a verdict is given on."""
 
 

@@ -16,11 +16,11 @@ class EvaluateConfig(BaseModel):
     """Splits to answer; questions keep their own dimension."""
     blank_splits: tuple[str, ...] = ("test",)
     """Splits also asked with nothing to see."""
-    max_tokens: int = Field(160, ge=16)
+    max_tokens: int = Field(default=160, ge=16)
     """Sampled tokens an answer may have."""
-    max_boxes: int = Field(6, ge=1)
+    max_boxes: int = Field(default=6, ge=1)
     """Boxes an answer may have."""
-    draws: int = Field(2000, ge=100)
+    draws: int = Field(default=2000, ge=100)
     """Bootstrap resamples."""
     seed: int = 0
     """Of the resamples; answers are greedy."""

@@ -18,9 +18,9 @@ KEPT = ("accuracy", "localisation_iou")
 class GateConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_valid_format: float = Field(0.98, ge=0, le=1)
+    min_valid_format: float = Field(default=0.98, ge=0, le=1)
     """Smallest share of answers that follow the grammar."""
-    margin: float = Field(0.02, ge=0, le=1)
+    margin: float = Field(default=0.02, ge=0, le=1)
     """How far `KEPT` may fall below the champion's, absolute."""
 
 

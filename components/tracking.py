@@ -183,8 +183,7 @@ def _uri() -> str:
 @contextmanager
 def _store() -> Iterator["MlflowClient"]:
     """A client of a store whose tables exist. MLflow not answering is told as `TryAgain`."""
-    home = environment.settle()
-    home.mkdir(parents=True, exist_ok=True)
+    home = environment.home()
     from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

@@ -189,6 +189,14 @@ def drift(as_json: Json = False, checkpoint: Checkpoint = "champion") -> None:
         _say(drift_lines(verdicts))
 
 
+@app.command()
+def ui(service: Annotated[str, typer.Argument(help="mlflow or prefect.")]) -> None:
+    """Open a service's own pages on this machine; Ctrl-C closes them."""
+    from flows.pages import serve
+
+    serve(service)
+
+
 def main() -> None:
     """Run a command. Errors are four lines on stderr, and the exit code says which kind."""
     environment.settle()

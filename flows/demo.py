@@ -1,5 +1,6 @@
 """`urm demo`: the loop once, then what there is to look at."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from flows.retrain import retrain
 
 def run() -> Iterator[str]:
     """Run the flow; lines to print."""
-    home = environment.settle()
+    environment.home()
+    urm = Path(sys.executable).parent / "urm"
     outcome = retrain()
     config = settings.load("evaluate", EvaluateConfig)
     yield from (f"{stage}: {what}" for stage, what in outcome.stages.items())
@@ -22,9 +24,9 @@ def run() -> Iterator[str]:
     yield artifacts.promotion_line(outcome.candidate, outcome.change)
     yield from (f"window {line}" for line in artifacts.drift_lines(outcome.drift))
     yield ""
-    yield f"a trace:  {write_example(config)}"
-    yield f"MLflow:   mlflow ui --backend-store-uri sqlite:///{home / 'mlflow.db'} --port 5000"
-    yield f"Prefect:  PREFECT_HOME={home / 'prefect'} prefect server start"
+    yield f"one answer, as a page:  {write_example(config)}"
+    yield f"runs, models, pictures: {urm} ui mlflow"
+    yield f"the flow and its steps: {urm} ui prefect"
 
 
 def write_example(config: EvaluateConfig) -> Path:

@@ -17,6 +17,8 @@ from model.interface.errors import BadInput, Conflict, Failure, Integrity, TryAg
 
 Outcome = Literal["ran", "up to date"]
 STAGE_TIMEOUT_S = 4 * 3600.0
+CHATTER = ("To track the changes", "To enable auto staging", "Use `dvc push`", "git add", "dvc config", "Data and pip")
+"""What DVC advises after each stage."""
 REMEMBERED = 40
 """Last lines looked at for what went wrong."""
 
@@ -46,7 +48,8 @@ def reproduce(stage: str, timeout_s: float = STAGE_TIMEOUT_S, *, upstream: bool 
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                sys.stderr.write(line)
+                if line.strip() and not line.strip().startswith(CHATTER):
+                    sys.stderr.write(line)
                 tail.append(line.strip())
                 unchanged = unchanged or line.startswith(f"Stage '{stage}' didn't change")
             process.wait()
@@ -69,11 +72,10 @@ def _failed(stage: str, tail: list[str]) -> Failure:
     """The stage's own error, with its exit code if DVC tells it."""
     code = next((int(found[1]) for line in reversed(tail) if (found := re.search(r"exited with (-?\d+)", line))), 1)
     kind = {kind.exit_code: kind for kind in (BadInput, Conflict, Integrity, TryAgain)}.get(code, Failure)
-    told = (
-        [line for line in tail if line.lower().startswith("error:")] or [line for line in tail if line] or ["silence"]
-    )
+    ours = [line.removeprefix("error: ") for line in tail if line.startswith("error: ")]
+    others = [line for line in tail if line and not line.startswith("ERROR: failed to reproduce")]
     return kind(
-        f"stage '{stage}' failed: {told[0].removeprefix('error:').strip()[:200]}",
+        f"stage '{stage}' failed: {[*ours[:1], *others[-1:], 'it said nothing'][0][:200]}",
         where=f"dvc.yaml, stages.{stage}; its own words are above",
         safe="stages done before are kept; a training goes on from its last checkpoint",
         next=f"dvc repro {stage}",

@@ -28,8 +28,8 @@ COMPARED = tuple(metric for metric in METRICS if metric != "centre_error_mm")
 
 TABLE = {
     "accuracy": "accuracy",
-    "baseline_majority": "  majority answer",
-    "baseline_blank": "  blank picture",
+    "baseline_majority": "… by the majority answer",
+    "baseline_blank": "… on a blank picture",
     "localisation_iou": "IoU, localisation",
     "lesion_iou": "IoU, lesions",
     "box_iou": "IoU, all boxes",
@@ -80,18 +80,18 @@ def flat(tree: Tree, prefix: str = "") -> dict[str, float]:
 
 
 def table(tree: Tree, split: str = "test") -> str:
-    """Markdown: a row a metric, a column a checkpoint and dimension."""
-    cells = {
+    """Markdown, aligned to be read as it is: a row a metric, a column a checkpoint and dimension."""
+    columns = {
         f"{checkpoint} {dimension.upper()}": tree[checkpoint][split][dimension]
         for dimension in ("2d", "3d")
         for checkpoint in tree
         if dimension in tree[checkpoint].get(split, {})
     }
-    lines = ["| | " + " | ".join(cells) + " |", "|---|" + "---|" * len(cells)]
-    for metric, title in TABLE.items():
-        values = [_cell(metrics.get(metric)) for metrics in cells.values()]
-        lines.append(f"| {title.replace('  ', '&nbsp;&nbsp;')} | " + " | ".join(values) + " |")
-    return "\n".join(lines) + "\n"
+    rows = [["", *columns]]
+    rows += [[title, *(_cell(metrics.get(name)) for metrics in columns.values())] for name, title in TABLE.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows)
 
 
 def _cell(interval: Mapping[str, Any] | None) -> str:

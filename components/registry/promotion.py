@@ -62,8 +62,7 @@ def roll_back(expect: int | None = None) -> Change:
 
 @contextmanager
 def _lock() -> Iterator[None]:
-    file = environment.settle() / "registry.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = environment.home() / "registry.lock"
     try:
         with FileLock(file, timeout=WAIT_S):
             yield

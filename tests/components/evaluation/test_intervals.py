@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.evaluation.intervals import resample
+
+ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1)), min_size=2, max_size=40)
+
+
+def interval(groups: list[str], values: list[float], draws: int = 500):
+    return resample(groups, draws, seed=1).ratio(np.array(values, float), np.ones(len(values)))
+
+
+@given(ROWS, st.randoms())
+def test_the_order_of_questions_does_not_matter(rows: list[tuple[str, int]], random) -> None:
+    shuffled = random.sample(rows, len(rows))
+    assert interval(*map(list, zip(*rows, strict=True))) == interval(*map(list, zip(*shuffled, strict=True)))
+
+
+@given(ROWS)
+def test_asking_every_question_twice_makes_nobody_surer(rows: list[tuple[str, int]]) -> None:
+    once = interval(*map(list, zip(*rows, strict=True)))
+    twice = interval(*map(list, zip(*rows, *rows, strict=True)))
+    assert (once.value, once.low, once.high) == pytest.approx((twice.value, twice.low, twice.high))
+    assert twice.n == 2 * once.n
+
+
+def test_the_interval_has_the_width_theory_gives() -> None:
+    values = np.random.default_rng(0).normal(0, 2, 400)
+    found = interval([str(i) for i in range(400)], values.tolist(), draws=4000)
+    assert found.low is not None and found.high is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.06)  # s / sqrt(400)
+
+
+def test_questions_that_stand_or_fall_together_count_as_one() -> None:
+    values = [float(head % 2) for head in range(20) for _ in range(10)]
+    together = interval([str(head) for head in range(20) for _ in range(10)], values)
+    alone = interval([str(i) for i in range(200)], values)
+    assert together.value == alone.value == 0.5
+    assert together.high - together.low > 2.5 * (alone.high - alone.low)  # type: ignore[operator]
+
+
+def test_one_head_has_no_interval() -> None:
+    found = interval(["a", "a"], [1, 0])
+    assert (found.value, found.low, found.high, found.n) == (0.5, None, None, 2)
+
+
+def test_nothing_counted_is_no_number() -> None:
+    found = resample(["a", "b"], 100, 0).ratio(np.zeros(2), np.zeros(2))
+    assert found.to_json() == {"value": None, "low": None, "high": None, "n": 0}
+
+
+def test_the_same_seed_draws_the_same_heads() -> None:
+    assert interval(list("aabbcd"), [1, 0, 1, 1, 0, 0]) == interval(list("aabbcd"), [1, 0, 1, 1, 0, 0])

@@ -1,0 +1,97 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.evaluation.metrics import METRICS, kind_of, score
+from model.interface.boxes import Box
+from model.interface.question import Remark
+from tests.components.evaluation.made import SIZE, frame, question, trace
+
+BOX = Box.of((4, 6, 2, 14, 20, 9))
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    edges = [sorted(draw(st.sets(st.integers(0, n), min_size=2, max_size=2))) for n in SIZE]
+    return Box.of((*(low for low, _ in edges), *(high for _, high in edges)))
+
+
+@given(st.lists(boxes(), min_size=1, max_size=4))
+def test_pointing_where_the_rationale_points_is_perfect(targets: list[Box]) -> None:
+    drawn = [frame().to_model(box) for box in targets]
+    counts = score(question(*targets), frame(), trace(*drawn), "head").counts
+    assert set(counts) == set(METRICS)
+    for name in ("box_iou", "localisation_iou", "z_overlap"):
+        assert counts[name] == pytest.approx((len(targets), len(targets)))
+    assert counts["centre_error_mm"] == pytest.approx((0, len(targets)))
+    assert counts["accuracy"] == (1, 1)
+
+
+@given(st.lists(boxes(), min_size=1, max_size=4), st.integers(0, 4))
+def test_a_box_not_drawn_counts_as_nothing_found(targets: list[Box], kept: int) -> None:
+    drawn = [frame().to_model(box) for box in targets][:kept]
+    counts = score(question(*targets), frame(), trace(*drawn), "head").counts
+    assert counts["box_iou"] == pytest.approx((len(drawn), len(targets)))
+    assert counts["z_overlap"][1] == len(targets)
+    assert counts["centre_error_mm"][1] == len(drawn)
+
+
+def test_boxes_are_matched_in_order() -> None:
+    first, second = BOX, Box.of((20, 20, 10, 30, 30, 15))
+    swapped = trace(frame().to_model(second), frame().to_model(first))
+    assert score(question(first, second), frame(), swapped, "head").counts["box_iou"] == (0, 2)
+
+
+def test_a_further_box_costs_nothing_but_is_counted() -> None:
+    drawn = frame().to_model(BOX)
+    counts = score(question(BOX), frame(), trace(drawn, Box.of((0, 0, 0, 9, 9, 9))), "head").counts
+    assert counts["box_iou"] == (1, 1)
+    assert counts["boxes"] == (2, 1)
+
+
+@pytest.mark.parametrize(("shift", "mm"), [((2, 0, 0), 2.0), ((0, 2, 0), 2.0), ((0, 0, 1), 3.0), ((6, 0, 0), 6.0)])
+def test_centre_error_is_in_mm(shift: tuple[int, int, int], mm: float) -> None:
+    """Two pixels across are one voxel of 2 mm; a slice is 3 mm."""
+    here = frame().to_model(BOX)
+    there = Box.of([n + shift[i % 3] for i, n in enumerate(here.numbers)])
+    assert score(question(BOX), frame(), trace(there), "head").counts["centre_error_mm"] == pytest.approx((mm, 1))
+
+
+def test_an_image_has_no_slice_range() -> None:
+    box = Box.of((4, 6, 14, 20))
+    asked = question(box, dimension=2)
+    counts = score(asked, frame(2), trace(frame(2).to_model(box), flat=True), "head").counts
+    assert counts["z_overlap"] == (0, 0)
+    assert counts["box_iou"] == (1, 1)
+
+
+def test_a_question_without_a_known_truth_is_not_counted() -> None:
+    assert score(question(answer=None), frame(), trace(), "head").counts["accuracy"] == (0, 0)
+
+
+@pytest.mark.parametrize(("letter", "right", "answered"), [("B", 1, 1), ("A", 0, 1), ("I think", 0, 0)])
+def test_only_the_right_letter_is_right(letter: str, right: int, answered: int) -> None:
+    counts = score(question(), frame(), trace(letter=letter), "head").counts
+    assert (counts["accuracy"][0], counts["answered"][0], counts["valid_format"][0]) == (right, answered, answered)
+
+
+def test_a_lesion_is_localised_in_any_family() -> None:
+    lesion, host = Remark("It is at", BOX, "lesion", "lesion"), Remark("in", BOX, "left thalamus", "own")
+    asked = question(rationale=(lesion, host), family="lesion analysis")
+    counts = score(asked, frame(), trace(frame().to_model(BOX)), "head").counts
+    assert counts["localisation_iou"] == counts["lesion_iou"] == (1, 1)
+    assert counts["box_iou"] == (1, 2)
+
+
+def test_the_least_certain_label_names_the_question() -> None:
+    remarks = {kind: Remark("at", BOX, kind, kind) for kind in ("own", "propagated", "lesion")}
+    assert kind_of(question(rationale=(remarks["own"], remarks["lesion"]))) == "lesion"
+    assert kind_of(question(rationale=(remarks["own"], remarks["propagated"]))) == "propagated"
+    assert kind_of(question(rationale=(remarks["own"],))) == "own"
+    assert kind_of(question()) == "none"
+
+
+def test_crops_are_tool_use() -> None:
+    drawn = frame().to_model(BOX)
+    assert score(question(BOX), frame(), trace(drawn, drawn, crops=3), "head").counts["crops"] == (6, 1)
+    assert score(question(BOX), frame(), trace(), "head").counts["tool_rate"] == (0, 1)

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+from components.evaluation import report
+from components.evaluation.intervals import resample
+from components.evaluation.metrics import METRICS, Scored
+
+EMPTY = dict.fromkeys(METRICS, (0.0, 0.0))
+
+
+def row(i: int, right: bool, dimension: int = 3, family: str = "lesion analysis") -> Scored:
+    counts = EMPTY | {"accuracy": (float(right), 1.0)}
+    return Scored(f"q{i}", f"head{i}", dimension, family, "T1", "own", counts)
+
+
+ROWS = [row(i, i % 4 > 0) for i in range(20)] + [row(i, False, 2, "size comparison") for i in range(20, 30)]
+SAMPLES = resample([r.group for r in ROWS], 300, 0)
+
+
+def test_dimensions_and_slices_do_not_mix() -> None:
+    tree = report.by_dimension(ROWS, {}, SAMPLES)
+    assert tree["3d"]["accuracy"]["value"] == 0.75
+    assert tree["2d"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 10}
+    assert set(tree["3d"]["by_family"]) == {"lesion analysis"}
+    assert tree["3d"]["by_contrast"]["T1"]["accuracy"]["n"] == 20
+
+
+def test_a_metric_that_says_nothing_is_left_out() -> None:
+    assert "z_overlap" not in report.by_dimension(ROWS, {}, SAMPLES)["3d"]
+
+
+def test_baselines_stand_beside_accuracy() -> None:
+    tree = report.by_dimension(ROWS, {"baseline_blank": [(0.0, 1.0)] * 30}, SAMPLES)
+    assert tree["3d"]["baseline_blank"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 20}
+    assert tree["3d"]["by_family"]["lesion analysis"]["baseline_blank"]["n"] == 20
+
+
+def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+    better = [replace(r, counts=EMPTY | {"accuracy": (1.0, 1.0)}) if i < 5 else r for i, r in enumerate(ROWS)]
+    gain = report.difference(better, ROWS, SAMPLES)["3d"]["accuracy"]
+    assert gain["value"] == 0.1
+    alone = report.by_dimension(ROWS, {}, SAMPLES)["3d"]["accuracy"]
+    assert gain["high"] - gain["low"] < alone["high"] - alone["low"]
+    assert report.difference(ROWS, ROWS, SAMPLES)["3d"]["accuracy"]["high"] == 0
+
+
+def test_flat_names_are_paths_to_headline_numbers() -> None:
+    tree = {"rl": {"test": report.by_dimension(ROWS, {}, SAMPLES)}, "digests": {"data": "abc"}}
+    flat = report.flat(tree)
+    assert flat["rl/test/3d/accuracy"] == 0.75
+    assert flat["rl/test/3d/accuracy/low"] < 0.75 < flat["rl/test/3d/accuracy/high"]
+    assert not any("by_family" in name or "digests" in name for name in flat)
+
+
+def test_the_table_has_a_column_a_checkpoint_and_dimension() -> None:
+    tree = {name: {"test": report.by_dimension(ROWS, {}, SAMPLES)} for name in ("sft", "rl")}
+    lines = report.table(tree).splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[2:-1]] == ["sft 2D", "rl 2D", "sft 3D", "rl 3D"]
+    assert len({len(line) for line in lines}) == 1
+    assert "0.75 [" in lines[2]

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.data.build import DataConfig
+from components.evaluation.config import EvaluateConfig
+from components.registry.gate import GateConfig
+from components.settings import load, sections
+from components.training.base.run import BaseConfig
+from components.training.rl import RlConfig
+from components.training.sft import SftConfig
+from model.interface.errors import BadInput
+from monitoring.windows import WatchConfig
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = {
+    "data": DataConfig,
+    "base": BaseConfig,
+    "sft": SftConfig,
+    "rl": RlConfig,
+    "evaluate": EvaluateConfig,
+    "gate": GateConfig,
+    "drift": WatchConfig,
+}
+
+
+class Step(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(default=0.1, gt=0)
+    steps: int = 10
+
+
+def params(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_only_what_differs_is_said(tmp_path: Path) -> None:
+    assert load("step", Step, params(tmp_path, "step: {steps: 3}")) == Step(steps=3)
+    assert load("step", Step, params(tmp_path, "step:")) == Step()
+    assert load("step", Step, tmp_path / "absent.yaml") == Step()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("step: {learning_rat: 1}", "unknown key 'learning_rat' in section 'step'; did you mean 'learning_rate'?"),
+        ("step: {zzz: 1}", "unknown key 'zzz' in section 'step'; known: learning_rate, steps"),
+        ("step: {learning_rate: -1}", "step.learning_rate is -1: Input should be greater than 0"),
+        ("step: {learning_rate: high}", "step.learning_rate is 'high': Input should be a valid number"),
+        ("step: 3", "section 'step' is 3, expected key: value lines"),
+        ("- 3", "the file holds a list, expected sections"),
+        ("a: b: c", "not readable as YAML"),
+        ("step: !!python/object/apply:os.system [ls]", "not readable as YAML"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused_in_words(tmp_path: Path, text: str, told: str) -> None:
+    file = params(tmp_path, text)
+    with pytest.raises(BadInput) as error:
+        load("step", Step, file)
+    assert error.value.what.startswith(told)
+    assert str(file) in error.value.where
+
+
+def test_a_yaml_error_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as error:
+        sections(params(tmp_path, "a: 1\n\tb: 2\n"))
+    assert "line 2" in error.value.where
+
+
+def test_the_projects_own_params_are_read_by_their_steps() -> None:
+    """Every section has a step, every step's section loads."""
+    assert set(sections(ROOT / "params.yaml")) <= set(CONFIGS)
+    for section, cls in CONFIGS.items():
+        load(section, cls, ROOT / "params.yaml")
+
+
+def test_every_stage_of_the_graph_has_its_section() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert {name for name, stage in stages.items() if stage["params"] != [name]} == set()
+    assert set(stages) <= set(sections(ROOT / "params.yaml"))
+
+
+@pytest.mark.parametrize("cls", CONFIGS.values(), ids=list(CONFIGS))
+def test_configs_are_frozen_and_take_no_unknown_key(cls: type[BaseModel]) -> None:
+    assert cls.model_config.get("frozen")
+    assert cls.model_config.get("extra") == "forbid"

@@ -1,0 +1,128 @@
+"""Against a real MLflow on SQLite in a folder of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from components import tracking
+from components.tracking import Curves, log_evaluation, send_waiting
+from model.interface.errors import TryAgain
+
+NOBODY = "http://127.0.0.1:9"
+"""Port 9 (discard): nobody answers there."""
+
+
+def runs(experiment: str) -> list[Run]:
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    found = client.get_experiment_by_name(experiment)
+    return list(client.search_runs([found.experiment_id])) if found else []
+
+
+def history(run: Run, name: str) -> list[tuple[int, float]]:
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
+
+
+def draw(stage: str, steps: range, key: str = "k1") -> Curves:
+    curves = Curves(stage, key, {"lr": 0.1})
+    for step in steps:
+        curves.log(step, {"loss": 1 / (step + 1)})
+    curves.close()
+    return curves
+
+
+def test_every_point_of_a_curve_arrives_once() -> None:
+    draw("arrive", range(1200))  # more than one request holds
+    [run] = runs("arrive")
+    assert history(run, "loss") == [(step, pytest.approx(1 / (step + 1))) for step in range(1200)]
+    assert run.data.params == {"lr": "0.1"}
+    assert run.info.status == "FINISHED"
+
+
+def test_a_resumed_training_goes_on_in_its_run_and_repeats_no_step() -> None:
+    draw("resume", range(10))
+    draw("resume", range(6, 14))
+    [run] = runs("resume")
+    assert [step for step, _ in history(run, "loss")] == list(range(14))
+
+
+def test_another_training_is_another_run() -> None:
+    draw("two", range(2), "k1")
+    draw("two", range(2), "k2")
+    assert len(runs("two")) == 2
+
+
+def test_no_point_is_lost_when_mlflow_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", NOBODY)
+        began = time.monotonic()
+        curves = draw("down", range(50))
+        assert time.monotonic() - began < tracking.CLOSE_WITHIN_S + 2
+        with pytest.raises(TryAgain, match="MLflow did not answer"):
+            send_waiting()
+    assert not runs("down")
+    assert send_waiting() == 1
+    assert send_waiting() == 0
+    [run] = runs("down")
+    assert len(history(run, "loss")) == 50
+    assert curves.file.exists()
+
+
+def test_a_line_cut_by_a_kill_is_dropped_and_the_rest_kept() -> None:
+    curves = draw("cut", range(5))
+    with curves.file.open("a") as file:
+        file.write('{"step": 5, "at": 12')
+    draw("cut", range(5, 8))
+    [run] = runs("cut")
+    assert [step for step, _ in history(run, "loss")] == list(range(8))
+
+
+def test_sending_twice_is_sending_once() -> None:
+    curves = draw("again", range(5))
+    curves.file.with_suffix(".sent").unlink()
+    assert send_waiting() == 1
+    [run] = runs("again")
+    assert len(history(run, "loss")) == 5
+
+
+def test_an_evaluation_is_logged_once_with_its_files(tmp_path: Path) -> None:
+    table = tmp_path / "table.md"
+    table.write_text("| |")
+
+    def log() -> str:
+        return log_evaluation(
+            "once",
+            "k",
+            metrics={"rl/test/2d/iou@0.5": 0.25},
+            tags={tracking.CKPT_MD5: "abc"},
+            files=[table],
+            pictures={"right-1": np.zeros((8, 8, 3), np.uint8)},
+        )
+
+    assert log() == log()
+    [run] = runs("once")
+    assert run.data.metrics == {"rl/test/2d/iou_0.5": 0.25}
+    assert run.data.tags[tracking.CKPT_MD5] == "abc"
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"pictures", "table.md"}
+    assert "/artifacts/" in str(run.info.artifact_uri)
+
+
+def test_processes_may_start_a_new_store_together(tmp_path: Path) -> None:
+    """Without a lock the first four break the tables for good."""
+    code = "from components.tracking import aliases; print(aliases('none'))"
+    clean = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=clean | {"URM_HOME": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    assert [process.communicate()[0].strip() for process in started] == ["{}"] * 3

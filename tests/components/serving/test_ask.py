@@ -13,8 +13,7 @@ from model.vlm import checkpoint as checkpoints
 from model.vlm.backbone import TinySize, tiny
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.tokenizer import train
-from tests.components.serving.told import CONTRACT
-from tests.model.imaging.phantom import AFFINE, save, voxels
+from tests.model.imaging.phantom import AFFINE, CONTRACT, save, voxels
 
 YES_NO = ("Yes", "No")
 

@@ -16,8 +16,8 @@ from model.imaging.prepare import Prepared
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.trace import Answer, Step
-from tests.components.serving.told import CONTRACT, blob, image, question, study, trace
-from tests.model.imaging.phantom import BLOB, head
+from tests.components.serving.told import blob, image, question, study, trace
+from tests.model.imaging.phantom import BLOB, CONTRACT, head
 
 HEAD, IMAGE = study(), image()
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}</style>'
@@ -60,6 +60,9 @@ def test_boxes_stand_in_the_page_as_the_model_said_them():
         assert (mark["data-z1"], mark["data-z2"]) == (f"{box.low[2]:g}", f"{box.high[2]:g}")
         drawn = [float(line[k] or "") for k in ("x", "y", "width", "height")]
         assert drawn == [*box.low[:2], *box.size[:2]]
+    halos = page.all("rect", **{"class": "halo"})
+    for halo, line in zip(halos, page.all("rect", **{"class": "line"}), strict=True):
+        assert halo | {"class": "line"} == line
 
 
 def test_nothing_is_fetched_from_anywhere():
@@ -152,6 +155,9 @@ def test_the_first_slice_shows_a_box_even_without_a_script():
     [mark] = page.all("g", **{"class": "mark"})
     assert "hidden" not in mark
     [view] = page.all("svg", id="view")
+    row, column = divmod(int(view["data-z"] or ""), int(view["data-columns"] or ""))
+    for sheet in page.all("image"):
+        assert (sheet["x"], sheet["y"]) == (str(-column * 64), str(-row * 64))
     assert blob(HEAD).low[2] <= int(view["data-z"] or "") < blob(HEAD).high[2]
 
 

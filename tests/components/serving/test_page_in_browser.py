@@ -20,7 +20,8 @@ from websockets.sync.connection import Connection
 
 from components.serving.page import write_page
 from model.interface.boxes import Box
-from tests.components.serving.told import CONTRACT, blob, image, question, study, trace
+from tests.components.serving.told import blob, image, question, study, trace
+from tests.model.imaging.phantom import CONTRACT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "disable-sync")
@@ -104,7 +105,8 @@ def volume_page(tmp_path_factory) -> Path:
     prepared = study()
     looks = (("The block is at ", blob(prepared)), (". Below it is ", Box.of((10, 40, 2, 50, 60, 7))))
     said = trace(prepared, *looks)
-    evil = "Where? <script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+    evil = f"{'long' * 60} "
+    evil += "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
     return write_page(said, prepared, question(text=evil), tmp_path_factory.mktemp("pages") / "volume.html", CONTRACT)
 
 
@@ -139,6 +141,19 @@ def test_keys_lead_through_slices_steps_and_boxes(tab, volume_page):
     tab.press(*["ArrowLeft"] * 40)
     assert tab.value("document.querySelector('#slice').value") == "0"
     assert tab.shown() == []
+
+
+def test_a_box_is_drawn_on_its_slices_and_on_no_other(tab, volume_page):
+    tab.open(volume_page)
+    first, second = tab.value("[...document.querySelectorAll('.mark')].map((m) => m.dataset.box)")
+    tab.press(*["ArrowLeft"] * 40)
+    drawn = []
+    for _ in range(32):
+        drawn.append(tab.shown())
+        tab.press("ArrowRight")
+    low, high = blob(study()).low[2], blob(study()).high[2]
+    assert [first in boxes for boxes in drawn] == [low <= z < high for z in range(32)]
+    assert [second in boxes for boxes in drawn] == [2 <= z < 7 for z in range(32)]
 
 
 def test_the_models_own_pixels_can_be_shown(tab, volume_page):

@@ -1,9 +1,13 @@
 from io import BytesIO
 
 import numpy as np
+import pytest
 
-from components.serving.picture import BRIGHT, WIDTH, picture
-from tests.components.serving.told import CONTRACT, blob, image, question, study, trace
+from components.serving.display import proportions
+from components.serving.picture import BRIGHT, MARGIN, SIDE, WIDTH, picture
+from model.interface.boxes import Box
+from tests.components.serving.told import blob, image, question, study, trace
+from tests.model.imaging.phantom import CONTRACT
 
 
 def has(colour: str, pixels: np.ndarray) -> bool:
@@ -29,6 +33,25 @@ def test_every_look_has_its_colour():
     assert has(BRIGHT[0], shown)
     assert has(BRIGHT[1], shown)
     assert not has(BRIGHT[2], shown)
+
+
+def test_only_boxes_on_the_shown_slice_are_drawn():
+    prepared = study()
+    low, high = Box.of((5, 5, 2, 30, 30, 5)), Box.of((35, 35, 20, 60, 60, 23))
+    shown = np.asarray(picture(trace(prepared, ("One ", low), ("two ", high)), prepared, question(), CONTRACT))[:, :600]
+    assert has(BRIGHT[0], shown) != has(BRIGHT[1], shown)
+
+
+def test_x_runs_to_the_right_and_y_down():
+    prepared = image()
+    width, height, _ = prepared.frame.shape
+    box = Box.of((width // 2, height // 4, width, height // 2))
+    shown = np.asarray(picture(trace(prepared, ("At ", box)), prepared, question(2), CONTRACT))[:, :600].astype(int)
+    rows, columns = np.nonzero(np.abs(shown - (0xFF, 0xB0, 0x20)).max(axis=2) <= 2)
+    wide, high = proportions(prepared, SIDE)
+    left = MARGIN + (SIDE - wide) // 2
+    found = columns.min() - left, rows.min() - MARGIN, columns.max() + 1 - left, rows.max() + 1 - MARGIN
+    assert found == pytest.approx((wide / 2, high / 4, wide, high / 2), abs=2)
 
 
 def test_right_and_wrong_look_different():

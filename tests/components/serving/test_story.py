@@ -8,8 +8,8 @@ from model.imaging.crop import crop
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.trace import Answer, Step
-from tests.components.serving.told import CONTRACT, blob, image, question, study, trace
-from tests.model.imaging.phantom import BLOB
+from tests.components.serving.told import blob, image, question, study, trace
+from tests.model.imaging.phantom import BLOB, CONTRACT, head
 
 
 def test_a_story_shows_the_crops_the_model_saw():
@@ -81,8 +81,9 @@ def test_regions_of_a_question_are_told_in_model_space():
 
 def test_a_trace_is_never_shown_on_another_study():
     one, other = study(), image()
-    with pytest.raises(ValueError, match="shown on another study"):
-        tell(trace(one), other, question(), CONTRACT)
+    for shown in (other, study(head(seed=1))):
+        with pytest.raises(ValueError, match="shown on another study"):
+            tell(trace(one), shown, question(), CONTRACT)
 
 
 def test_whatever_the_model_wrote_can_be_told():

@@ -7,12 +7,9 @@ from model.imaging.prepare import Prepared, prepare
 from model.imaging.volume import Volume
 from model.interface import grammar
 from model.interface.boxes import Box
-from model.interface.contract import Contract
 from model.interface.question import Question
 from model.interface.trace import Step, Trace
-from tests.model.imaging.phantom import BLOB, head, slice_of
-
-CONTRACT = Contract(image_side=96, volume_side=64, slices=32, crop_side=32, crop_slices=4)
+from tests.model.imaging.phantom import BLOB, CONTRACT, head, slice_of
 
 
 def question(dimension: int = 3, **changes: object) -> Question:

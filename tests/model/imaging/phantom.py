@@ -9,7 +9,9 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff
 
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
+from model.interface.contract import Contract
 
+CONTRACT = Contract(patch=8, merge=2, image_side=96, volume_side=64, slices=32, crop_side=32, crop_slices=4)
 SHAPE = (26, 34, 18)
 AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.0, 0, -15], [0, 0, 2.0, 7], [0, 0, 0, 1]], float)
 BLOB = Box.of((17, 22, 11, 22, 28, 15))

@@ -9,10 +9,9 @@ from model.imaging.crop import crop, slices_of
 from model.imaging.prepare import prepare
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
-from model.interface.contract import Contract
-from tests.model.imaging.phantom import BLOB, head, slice_of
+from tests.model.imaging.phantom import BLOB, CONTRACT, head, slice_of
 
-NATIVE, MODEL = Contract(), Contract(crop_source="model")
+NATIVE, MODEL = CONTRACT, CONTRACT.model_copy(update={"crop_source": "model"})
 
 
 @st.composite
@@ -22,7 +21,7 @@ def model_boxes(draw: st.DrawFn, shape: tuple[int, int, int] = (64, 64, 32)) -> 
 
 
 @given(model_boxes(), st.sampled_from([NATIVE, MODEL]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_box_gives_pictures_of_whole_tokens(box, contract):
     pictures = crop(prepare(head(), contract), box, contract)
     assert len(pictures) == min(box.size[2], contract.crop_slices)
@@ -35,7 +34,7 @@ def test_any_box_gives_pictures_of_whole_tokens(box, contract):
 @given(st.integers(0, 30), st.integers(1, 32), st.integers(1, 6))
 def test_slices_are_in_the_box_distinct_and_evenly_spread(first, depth, most):
     last = min(first + depth, 32)
-    chosen = slices_of(Box.of((0, 0, first, 8, 8, last)), 32, Contract(crop_slices=most))
+    chosen = slices_of(Box.of((0, 0, first, 8, 8, last)), 32, CONTRACT.model_copy(update={"crop_slices": most}))
     assert len(chosen) == min(last - first, most)
     assert all(first <= z < last for z in chosen)
     around = chosen[0] - first, last - 1 - chosen[-1]
@@ -67,7 +66,7 @@ def test_a_native_crop_has_detail_that_model_space_lost():
 
 def test_a_crop_of_everything_is_the_picture_itself():
     image = slice_of(head(), "axial", 12)
-    contract = Contract(crop_side=96)
+    contract = CONTRACT.model_copy(update={"crop_side": 96})
     prepared = prepare(image, contract)
     whole = Box.of((0, 0, 0, *prepared.frame.shape))
     for source in ("native", "model"):

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 from model.imaging.frame import Frame, fitted, frame_of
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
-from model.interface.contract import Contract
-from tests.model.imaging.phantom import head, slice_of
-
-CONTRACT = Contract()
+from tests.model.imaging.phantom import CONTRACT, head, slice_of
 
 
 def affines() -> st.SearchStrategy[np.ndarray]:

@@ -10,10 +10,18 @@ from model.imaging.prepare import blank, prepare, window_of
 from model.imaging.read import read_volume
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
-from model.interface.contract import Contract
-from tests.model.imaging.phantom import AFFINE, BLOB, ORIENTATIONS, SHAPE, head, region, save, slice_of, voxels
-
-CONTRACT = Contract()
+from tests.model.imaging.phantom import (
+    AFFINE,
+    BLOB,
+    CONTRACT,
+    ORIENTATIONS,
+    SHAPE,
+    head,
+    region,
+    save,
+    slice_of,
+    voxels,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +44,7 @@ def test_48_orientations_are_one_study(stored_48_ways):
         assert np.allclose(np.array(prepared.frame.to_mm(seen)), mm, atol=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(range(48)), st.tuples(*(st.integers(1, n - 2) for n in SHAPE)))
 def test_a_bright_voxel_is_where_the_frame_says(stored_48_ways, which, at):
     volume = stored_48_ways[which]
@@ -109,7 +117,7 @@ def test_ct_is_windowed_in_hounsfield_units():
 
 
 @given(st.floats(0.01, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_an_mr_looks_the_same_in_any_unit(scale):
     base = prepare(head(), CONTRACT).slices.astype(int)
     scaled = prepare(replace(head(), voxels=voxels() * np.float32(scale)), CONTRACT).slices.astype(int)
@@ -127,7 +135,7 @@ def test_blank_shows_nothing_anywhere():
     assert nothing.slices.shape == (32, 64, 64)
     assert nothing.slices.max() == 0
     for source in ("native", "model"):
-        contract = Contract(crop_source=source)
+        contract = CONTRACT.model_copy(update={"crop_source": source})
         pictures = crop(nothing, nothing.frame.to_model(BLOB), contract)
         assert pictures
         assert all(picture.max() == 0 for picture in pictures)

@@ -6,9 +6,8 @@ from PIL import Image
 
 from model.imaging.prepare import prepare
 from model.imaging.read import read_volume
-from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from tests.model.imaging.phantom import AFFINE, ORIENTATIONS, head, save, slice_of, voxels
+from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, head, save, slice_of, voxels
 
 
 def with_value(value: float) -> np.ndarray:
@@ -90,9 +89,9 @@ def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
     assert (plain.plane, plain.frame_known) == ("image", False)
     assert (declared.plane, declared.frame_known) == ("axial", True)
     assert declared.voxels[-5, -5, 0] == 200, "top left is the patient's right, anterior"
-    one, other = (prepare(volume, Contract()).slices for volume in (plain, declared))
+    one, other = (prepare(volume, CONTRACT).slices for volume in (plain, declared))
     assert np.array_equal(one, other), "declaring sides does not change the picture"
-    assert prepare(declared, Contract()).frame.affine is None, "nor does it give a spacing"
+    assert prepare(declared, CONTRACT).frame.affine is None, "nor does it give a spacing"
 
 
 def test_a_declared_frame_gives_way_to_the_files_own(tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 from components import settings
 from components.evaluation import traces
 from components.evaluation.config import EvaluateConfig
-from components.registry import versions
 from components.serving.ask import ask
 from components.serving.page import write_page
 from model.imaging.prepare import Prepared, prepare
@@ -72,7 +71,11 @@ def recall(which: str, image: Path | None, modality: str | None, radiological: b
 
 def folder_of(checkpoint: str) -> Path:
     """The folder of a checkpoint named by alias or by path."""
-    return Path(checkpoint) if Path(checkpoint).is_dir() else versions.resolve(checkpoint)
+    if Path(checkpoint).is_dir():
+        return Path(checkpoint)
+    from components.registry import versions  # brings torch and MLflow: a bad file is refused before
+
+    return versions.resolve(checkpoint)
 
 
 def _from_file(file: Path, image: Path, modality: str | None, radiological: bool, folder: Path) -> Asked:

@@ -1,12 +1,17 @@
-"""Every test has local state of its own: nothing reads or writes the `.urm` of the working folder."""
+"""Every test module has local state of its own: nothing reads or writes the `.urm` of the working folder."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from components import environment
+
+# A busy machine is slow, not wrong; and a failing example must be found by everybody who runs the suite.
+settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.data.build import DataConfig
+from components.data.config import DataConfig
 from components.evaluation.config import EvaluateConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections

@@ -1,0 +1,82 @@
+"""The whole loop, for real and small: DVC, Prefect's own server, MLflow, the real evaluation of a random model."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from components import environment, tracking
+from components.registry import versions
+from components.registry.promotion import promote
+from flows import demo, record
+from tests.flows import repo
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
+    environment.home()
+    return repo.make(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(autouse=True)
+def inside(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(repo.ROOT))
+
+
+@pytest.fixture(scope="module")
+def outcomes(clone: Path) -> list:
+    """Two runs of the flow; between them somebody promotes the refused version by hand."""
+    from flows.retrain import retrain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        patch.setenv("PYTHONPATH", str(repo.ROOT))
+        first = retrain()
+        promote(first.candidate.version, expect=None)
+        return [first, retrain()]
+
+
+def test_the_first_run_makes_everything_and_the_second_nothing(outcomes: list) -> None:
+    first, second = outcomes
+    assert first.stages == dict.fromkeys(("data", "sft", "rl", "evaluate"), "ran")
+    assert set(second.stages.values()) == {"up to date"}
+
+
+def test_a_model_that_sees_nothing_is_registered_and_refused(outcomes: list) -> None:
+    first, _ = outcomes
+    assert first.change is None
+    assert any("accuracy above baseline_majority" in reason for reason in first.candidate.verdict.reasons)
+    tags = tracking.version_tags(versions.MODEL, first.candidate.version)
+    assert tags["gate"] == "refused"
+    assert tags[tracking.CKPT_MD5] == record.outs(record.LOCK)["checkpoints/rl"]
+
+
+def test_recording_again_changes_nothing(outcomes: list) -> None:
+    first, second = outcomes
+    assert (second.candidate.run, second.candidate.version) == (first.candidate.run, first.candidate.version)
+    assert versions.aliases() == {"champion": first.candidate.version, "challenger": first.candidate.version}
+
+
+def test_drift_is_looked_for_once_there_is_a_champion(outcomes: list) -> None:
+    first, second = outcomes
+    assert first.drift == []
+    assert [(v.window, v.status) for v in second.drift] == [("steady", "INSUFFICIENT"), ("shifted", "INSUFFICIENT")]
+
+
+def test_prefect_keeps_the_table_the_gate_and_the_windows(outcomes: list) -> None:
+    from prefect import get_client
+
+    async def keys() -> set[str]:
+        async with get_client() as client:
+            return {artifact.key for artifact in await client.read_artifacts()}
+
+    assert asyncio.run(keys()) >= {"results", "gate", "drift", "mlflow-run"}
+
+
+def test_a_page_of_one_answer_is_written(outcomes: list) -> None:
+    from components.evaluation.config import EvaluateConfig
+
+    page = demo.write_example(EvaluateConfig())
+    assert page.is_file()
+    assert "Is there a blob?" in page.read_text()

@@ -1,0 +1,255 @@
+"""The data card: what is in the data set, how it is split, what it can't tell. And metrics.json, its numbers.
+
+Everything is read back from the shards, so the card tells what was written, not what was meant.
+"""
+
+import json
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from components.data.anatomy import Subject
+from components.data.config import DataConfig
+from model.imaging import shards
+from model.imaging.frame import LETTERS
+from model.imaging.prepare import Prepared, prepare
+from model.imaging.shards import Study
+from model.interface.contract import Contract
+from model.interface.prompt import filled, filled_options
+from model.interface.question import FAMILIES, Question
+
+SPLITS = ("train", "val", "test", "real", "reference", "steady", "shifted")
+EXAMPLES = (("T1", "axial", 2), ("T2", "coronal", 2), ("FLAIR", "axial", 2), ("CT", "axial", 2),
+            ("T1", "sagittal", 2), ("CT", "coronal", 2), ("FLAIR", "axial", 3), ("CT", "axial", 3))  # fmt: skip
+"""Contrast, plane and dimension of the pictures on the card."""
+CELL, PICTURE, TEXT = 340, 300, 108
+"""Width of a cell, longest side of its picture, height of its words: px."""
+GROUND, INK, QUIET = "#0f1420", "#e6ebf5", "#9aa7bd"
+BRIGHT = ("#ffb020", "#5ac8ff", "#7ee787", "#ff8fc0")
+
+
+def write(config: DataConfig, anatomy: dict[str, Subject]) -> dict[str, Any]:
+    """card.md and card.png beside the shards; metrics.json and the picture among the results -> the metrics."""
+    questions = {split: shards.read_questions(config.out, split) for split in SPLITS}
+    metrics = {
+        "questions": {split: _counts(asked) for split, asked in questions.items()},
+        "studies": {split: _studies(config.out, split) for split in SPLITS},
+        "guessing": {
+            split: _guessing(questions["train"], asked) for split, asked in questions.items() if split != "train"
+        },
+        "landmark_residual_mm": {name: round(subject.residual_mm, 3) for name, subject in sorted(anatomy.items())},
+    }
+    config.results.mkdir(parents=True, exist_ok=True)
+    _picture(config.out, questions["test"]).save(config.out / "card.png", optimize=True)
+    shutil.copyfile(config.out / "card.png", config.results / "card.png")
+    (config.out / "card.md").write_text(_page(metrics))
+    (config.results / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    return metrics
+
+
+def _counts(questions: list[Question]) -> dict[str, Any]:
+    """By dimension: how many, by family and contrast, how long, and how often each fixed answer is right."""
+    found = {}
+    for dimension in (2, 3):
+        asked = [q for q in questions if q.dimension == dimension]
+        if asked:
+            found[f"{dimension}d"] = {
+                "n": len(asked),
+                "family": _tally(q.family for q in asked),
+                "contrast": _tally(q.contrast for q in asked),
+                "letter": _tally(q.letter or "" for q in asked),
+                "about_a_lesion": sum(any(r.kind == "lesion" for r in q.rationale) for q in asked),
+                "right": _right(asked),
+            }
+    return found
+
+
+def _right(questions: list[Question]) -> dict[str, dict[str, int]]:
+    """Of questions with the same two options: how often each is right."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for q in questions:
+        if len(q.options) == 2 and not q.regions:
+            pair = sorted(q.options)
+            if q.family in ("existence verification", "spatial relationship") or pair == ["left", "right"]:
+                found[f"{q.family}: {' or '.join(pair)}"][q.options[q.answer or 0]] += 1
+    return {pair: dict(sorted(found[pair].items())) for pair in sorted(found)}
+
+
+def _studies(folder: Path, split: str) -> dict[str, Any]:
+    kinds, heads, people = [], set(), set()
+    for study in shards.read_studies(folder, split):
+        kinds.append(f"{study.volume.dimension}d {study.contrast}")
+        heads.add(study.group)
+        people.add(study.subject)
+    return {"n": len(kinds), "heads": len(heads), "subjects": sorted(people), "kind": _tally(kinds)}
+
+
+def _guessing(train: list[Question], asked: list[Question]) -> dict[str, dict[str, Any]]:
+    """By dimension and family: accuracy of the offered option that was right most often in training, unseen."""
+    worth: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for q in train:
+        for key in (q.text, q.family):
+            worth[q.dimension, key][q.options[q.answer or 0]] += 1
+    found: dict[str, dict[str, Any]] = {}
+    for dimension in (2, 3):
+        for family in FAMILIES:
+            some = [q for q in asked if (q.dimension, q.family) == (dimension, family)]
+            if some:
+                right = sum(_guess(worth, q) == q.answer for q in some)
+                found[f"{dimension}d {family}"] = {"n": len(some), "majority": round(right / len(some), 3)}
+                found[f"{dimension}d {family}"]["chance"] = round(sum(1 / len(q.options) for q in some) / len(some), 3)
+    return found
+
+
+def _guess(worth: dict[tuple[int, str], Counter[str]], question: Question) -> int:
+    usual = worth[question.dimension, question.text] or worth[question.dimension, question.family]
+    return max(range(len(question.options)), key=lambda i: usual[question.options[i]])
+
+
+def _tally(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _picture(folder: Path, questions: list[Question]) -> Image.Image:
+    """A question of each kind of example, drawn as a model of the default contract sees it."""
+    asked = defaultdict(list)
+    for q in questions:
+        asked[q.study].append(q)
+    chosen: dict[tuple[str, str, int], tuple[Study, Question]] = {}
+    for study in shards.read_studies(folder, "test"):
+        key = study.contrast, study.volume.plane, study.volume.dimension
+        family = FAMILIES[EXAMPLES.index(key) % len(FAMILIES)] if key in EXAMPLES else ""
+        boxed = [q for q in asked[study.id] if any(r.kind == "lesion" for r in q.rationale) or q.regions]
+        boxed.sort(key=lambda q: q.family != family)
+        if key in EXAMPLES and boxed and (key not in chosen or chosen[key][1].family != family):
+            chosen[key] = study, boxed[0]
+    columns = 4
+    rows = -(-len(chosen) // columns)
+    canvas = Image.new("RGB", (columns * CELL, max(1, rows) * (PICTURE + TEXT + 12)), GROUND)
+    for k, key in enumerate(key for key in EXAMPLES if key in chosen):
+        cell = _cell(*chosen[key])
+        canvas.paste(cell, (k % columns * CELL, k // columns * (PICTURE + TEXT + 12)))
+    return canvas
+
+
+def _cell(study: Study, question: Question) -> Image.Image:
+    contract = Contract()
+    prepared = prepare(study.volume, contract)
+    boxes = [prepared.frame.to_model(r.box) for r in question.rationale if r.box]
+    z = int(boxes[0].centre[2]) if boxes else prepared.frame.shape[2] // 2
+    grey = Image.fromarray(prepared.slices[z])
+    scale = PICTURE / max(grey.size)
+    grey = grey.resize((round(grey.width * scale), round(grey.height * scale)), Image.Resampling.NEAREST)
+    cell = Image.new("RGB", (CELL, PICTURE + TEXT + 12), GROUND)
+    cell.paste(grey.convert("RGB"), (8, 8))
+    draw = ImageDraw.Draw(cell)
+    for k, box in enumerate(boxes):
+        x1, y1, x2, y2 = (8 + n * scale for n in (*box.low[:2], *box.high[:2]))
+        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=BRIGHT[k % len(BRIGHT)], width=2)
+    _mark_sides(draw, prepared, grey.size)
+    where = f", slice {z}" if prepared.dimension == 3 else ""
+    draw.text(
+        (8, PICTURE + 12), f"{study.contrast}, {prepared.frame.plane}{where}: {question.family}", QUIET, _font(13)
+    )
+    places = tuple(prepared.frame.to_model(region) for region in question.regions)
+    told = [
+        filled(question.text, places, flat=question.dimension == 2),
+        *_options(question, filled_options(question, places)),
+    ]
+    draw.multiline_text((8, PICTURE + 30), "\n".join(told), INK, _font(13), spacing=3)
+    return cell
+
+
+def _options(question: Question, shown: tuple[str, ...]) -> list[str]:
+    """Up to four lines, the right one marked."""
+    return [f"{'>' if i == question.answer else '  '} {option}" for i, option in enumerate(shown)]
+
+
+def _mark_sides(draw: ImageDraw.ImageDraw, prepared: Prepared, size: tuple[int, int]) -> None:
+    left, right, *_ = LETTERS[prepared.frame.plane]
+    draw.text((12, 8 + size[1] // 2), left, QUIET, _font(13), anchor="lm")
+    draw.text((4 + size[0], 8 + size[1] // 2), right, QUIET, _font(13), anchor="rm")
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _page(metrics: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    rows = []
+    for split in SPLITS:
+        told, asked = metrics["studies"][split], metrics["questions"][split]
+        people, flat, deep = (
+            ", ".join(told["subjects"]),
+            asked.get("2d", {}).get("n", 0),
+            asked.get("3d", {}).get("n", 0),
+        )
+        rows.append(f"| {split} | {people} | {told['heads']} | {told['n']} | {flat} | {deep} |")
+    guess = [
+        f"| {name} | {row['n']} | {row['chance']} | {row['majority']} |"
+        for name, row in metrics["guessing"]["test"].items()
+    ]
+    residual = ", ".join(f"{name} {mm}" for name, mm in metrics["landmark_residual_mm"].items())
+    return PAGE.format(splits="\n".join(rows), guessing="\n".join(guess), residual=residual)
+
+
+PAGE = """# Data card
+
+Painted head studies with exact masks, and questions about them with grounded rationales. One study (`real`) has
+real intensities. Made by `python -m components.data.build` from the label maps inside two Python packages; the same
+seed gives the same bytes.
+
+![Eight examples](card.png)
+
+Pictures are as a model of the default contract sees them: radiological, the patient's right at the left of axial and
+coronal pictures. Boxes are the teacher's; `>` marks the right option.
+
+## Splits
+
+By subject, always; mirrored copies stay with their subject, with left and right swapped in every name.
+
+| split | subjects | heads | studies | questions, 2D | questions, 3D |
+|---|---|---|---|---|---|
+{splits}
+
+`reference` and `steady` are windows like training, `shifted` is a contrast kept from training (DWI).
+`group` of a study is the head it was cut from: resample by it, never by question.
+
+## What guessing gets
+
+Accuracy on `test` of the option that was right most often for that wording in `train`, with no picture at all.
+
+| dimension and family | n | chance | majority |
+|---|---|---|---|
+{guessing}
+
+## How it is made
+
+A subject's labels are warped, six kinds of lesion are drawn with exact masks, and tissue classes are painted as T1, T2,
+FLAIR or CT with texture, point spread, bias field and noise. A lesion is asked about only where it can be seen: contrast
+to noise of 2 or more on the picture a model is shown, and at least 14 pixels of a slice or 8 voxels of a volume. What is
+painted but not seen is never asked about, neither as present nor as absent. Every family keeps a margin: sizes differ by
+a quarter, centres by 10 mm, 70 % of a lesion lies in its host.
+
+## What it can't tell
+
+* Painted images are not scans: no vessels, no face, no mass effect, tissue without its own variation. Accuracy here says
+  nothing about patients.
+* No donor's map has white matter, ventricles, cerebellum, brainstem or corpus callosum: those are one atlas brain, carried
+  over by a spline through common landmarks (mean residual, mm: {residual}). Answers name them `propagated`; the
+  donor's own cortex and deep grey matter (`own`) are the honest held-out test.
+* One subject in `val`, one in `test`: intervals over heads say how sure a number is for this brain, not for people.
+* `real` is an average of 152 people, without lesions; its labels fit to a voxel or two.
+* Absolute volumes are not to be trusted: two of the six donors are in another scale than the others.
+
+## Licences
+
+Own labels of the donors: CC BY 4.0. All that touches cvs_avg35, which is nearly everything: FreeSurfer's licence, which
+asks for registration. The real T1: McGill's notice. Texts and citations: docs/data_licences.md. Each study and question
+carries its own `licence` and `provenance`.
+"""

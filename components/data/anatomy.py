@@ -200,7 +200,12 @@ def _pad(labels: np.ndarray, affine: np.ndarray, widths: list[tuple[int, int]]) 
 
 
 def _propagate(
-    own: np.ndarray, affine: np.ndarray, atlas: np.ndarray, atlas_affine: np.ndarray, here: np.ndarray, there: np.ndarray
+    own: np.ndarray,
+    affine: np.ndarray,
+    atlas: np.ndarray,
+    atlas_affine: np.ndarray,
+    here: np.ndarray,
+    there: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """Atlas labels on the donor's grid, by a thin-plate spline through the same landmarks (world mm) in both.
 

@@ -39,7 +39,15 @@ def modality_of(contrast: str) -> str:
     return "CT" if contrast == "CT" else "MR"
 
 
-def paint(random: np.random.Generator, labels: np.ndarray, lesions: list[Lesion], contrast: str, spacing_mm: np.ndarray, *, stripped: bool = False) -> np.ndarray:
+def paint(
+    random: np.random.Generator,
+    labels: np.ndarray,
+    lesions: list[Lesion],
+    contrast: str,
+    spacing_mm: np.ndarray,
+    *,
+    stripped: bool = False,
+) -> np.ndarray:
     """An image float32 (x, y, z). stripped: skull, scalp and everything outside removed, as of many research MRs."""
     mean, texture = _levels(random, contrast)
     grain = ndi.gaussian_filter(random.standard_normal(labels.shape, dtype=np.float32), 0.8)

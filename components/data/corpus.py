@@ -19,12 +19,16 @@ import numpy as np
 from components.data import contrasts, heads, lesions
 from components.data.anatomy import ATLAS, Subject, subjects
 from components.data.labels import NAMES
+from components.data.questions import ask
+from components.data.scene import Scene, Seen
 
 TRAIN_SUBJECTS = ("9861", "10021", "12876", "14380", ATLAS)
-GRID = heads.Grid((96, 96, 60), (208.0, 208.0, 160.0))
+GRID = heads.Grid((96, 96, 64), (208.0, 208.0, 176.0))
 STRIPPED = 0.15
 """Share of MRs without a skull."""
 KINDS = tuple(lesions.KINDS)
+WORDED = 120
+"""Scenes whose questions are kept as reading matter."""
 
 
 def volume(i: int, seed: int, anatomy: dict[str, Subject]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -50,6 +54,24 @@ def volume(i: int, seed: int, anatomy: dict[str, Subject]) -> tuple[np.ndarray, 
     return np.clip(np.rint(image * scale), -1024, 3000).astype(np.int16), marked, told
 
 
+def wording(image_of: dict[str, Subject], seed: int) -> list[str]:
+    """Questions, options and rationales as the data stage words them: what a tokenizer should know."""
+    found: dict[str, None] = {}
+    for i in range(WORDED):
+        random = np.random.default_rng([seed, i, 1])
+        labels, _ = heads.warp(random, image_of[TRAIN_SUBJECTS[i % len(TRAIN_SUBJECTS)]], GRID)
+        kinds = [KINDS[i % len(KINDS)]] if i % 5 else []
+        seen = tuple(
+            Seen(lesion.kind, lesion.core, 9.0) for lesion in lesions.draw(random, labels, GRID.spacing_mm, kinds)
+        )
+        x, y, z = GRID.spacing_mm.tolist()
+        for question in ask(
+            Scene(f"w{i}", "", "", "", 3, "axial", labels, seen, frozenset(), (x, y, z), True, "", ""), 12, random
+        ):
+            found |= dict.fromkeys([question.text, *question.options, *(remark.text for remark in question.rationale)])
+    return list(found)
+
+
 def build_corpus(out: Path, n: int, seed: int, workers: int) -> None:
     anatomy = subjects(TRAIN_SUBJECTS, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
@@ -57,12 +79,15 @@ def build_corpus(out: Path, n: int, seed: int, workers: int) -> None:
     labels = np.lib.format.open_memmap(out / "labels.npy", "w+", np.uint8, (n, *GRID.shape))
     told = []
     with ProcessPoolExecutor(workers) as pool:
-        for i, (image, marked, description) in enumerate(pool.map(partial(volume, seed=seed, anatomy=anatomy), range(n), chunksize=8)):
+        for i, (image, marked, description) in enumerate(
+            pool.map(partial(volume, seed=seed, anatomy=anatomy), range(n), chunksize=8)
+        ):
             images[i], labels[i] = image, marked
             told.append(description)
     images.flush()
     labels.flush()
     meta = {"names": [*NAMES, *KINDS], "first_lesion": len(NAMES), "affine": GRID.affine.tolist(), "volumes": told}
+    meta["wording"] = wording(anatomy, seed)
     (out / "meta.json").write_text(json.dumps(meta))
 
 

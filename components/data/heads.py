@@ -46,7 +46,9 @@ def warp(random: np.random.Generator, subject: Subject, grid: Grid) -> tuple[np.
     middle = np.array([(s.start + s.stop - 1) / 2 for s in extent])
     middle += random.uniform(-BRAIN_MARGIN_MM, BRAIN_MARGIN_MM, 3) / SPACING_MM
     spans = zip(grid.shape, grid.spacing_mm, strict=True)
-    x, y, z = np.meshgrid(*[((np.arange(n) - (n - 1) / 2) * mm).astype(np.float32) for n, mm in spans], indexing="ij", sparse=True)
+    x, y, z = np.meshgrid(
+        *[((np.arange(n) - (n - 1) / 2) * mm).astype(np.float32) for n, mm in spans], indexing="ij", sparse=True
+    )
     index = []
     for k, (a, size) in enumerate(zip(matrix.astype(np.float32), labels.shape, strict=True)):
         place_mm = a[0] * x + a[1] * y + a[2] * z + smooth_field(random, grid.shape, 5, ELASTIC_MM)

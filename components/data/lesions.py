@@ -74,7 +74,9 @@ def draw(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray
     found = []
     for name in kinds:
         kind = KINDS[name]
-        core, rim = _foci(random, labels, spacing_mm, kind) if kind.hosts else _subdural(random, labels, spacing_mm, kind)
+        core, rim = (
+            _foci(random, labels, spacing_mm, kind) if kind.hosts else _subdural(random, labels, spacing_mm, kind)
+        )
         core = _without_crumbs(core, spacing_mm)
         if core.any():
             found.append(Lesion(name, core, rim & ~core))
@@ -94,7 +96,9 @@ def contrast_to_noise(image: np.ndarray, labels: np.ndarray, lesion: Lesion, spa
     if not shell.size:
         return 0.0
     if KINDS[lesion.kind].ring:
-        core = core & (ndi.distance_transform_edt(np.pad(core, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] <= NECROSIS_DEPTH_MM)
+        core = core & (
+            ndi.distance_transform_edt(np.pad(core, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] <= NECROSIS_DEPTH_MM
+        )
     middle = np.median(shell)
     spread = 1.4826 * np.median(np.abs(shell - middle))
     return float(np.abs(np.median(image[core]) - middle) / (spread + 1e-6))
@@ -105,7 +109,9 @@ def _bounding(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
     return tuple(slice(max(0, s.start - margin), s.stop + margin) for s in corner)
 
 
-def _subdural(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def _subdural(
+    random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind
+) -> tuple[np.ndarray, np.ndarray]:
     """A crescent under the skull of one side, thickest at its centre."""
     inside = (labels > 0) & ~np.isin(labels, [ID["skull"], ID["scalp"]])
     middle = round((labels.shape[0] - 1) / 2)
@@ -128,7 +134,9 @@ def _subdural(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.nd
     return inside & half & (depth <= thickness * np.sqrt(np.clip(1 - far2 / extent**2, 0, 1))), nothing
 
 
-def _foci(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def _foci(
+    random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kind: Kind
+) -> tuple[np.ndarray, np.ndarray]:
     """A rough ellipsoid, or several beside the ventricles; each stays on its own side."""
     core, rim = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
     count = int(random.integers(3, 8)) if kind.near_ventricle else 1

@@ -11,7 +11,6 @@ Left and right are the patient's. Wording is short and of few words. Most questi
 where a structure lies can be guessed without looking, where a lesion lies can't.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -137,49 +136,12 @@ def ask(scene: Scene, n: int, random: np.random.Generator) -> list[Question]:
     for turn in range(6 * n):
         family = FAMILIES[order[turn % len(FAMILIES)]]
         makers = MAKERS[family]
-        draft = makers[random.integers(len(makers))](view)
+        draft = next(filter(None, (makers[k](view) for k in random.permutation(len(makers)))), None)
         if draft and draft.text not in made:
             made[draft.text] = _question(draft, family, f"{scene.study}-{len(made)}", scene, random)
         if len(made) == n:
             break
     return list(made.values())
-
-
-def balance(questions: list[Question], wanted: int, random: np.random.Generator) -> list[Question]:
-    """At most `wanted`, families alike and, where the answer is one of a few fixed words, answers alike."""
-    by_family: dict[str, list[Question]] = defaultdict(list)
-    for group in _by_wording(questions).values():
-        by_answer: dict[str, list[Question]] = defaultdict(list)
-        for k in random.permutation(len(group)):
-            by_answer[_answer(group[k])].append(group[k])
-        least = min(map(len, by_answer.values())) if len(by_answer) > 1 and _fixed(group[0]) else len(group)
-        for same in by_answer.values():
-            by_family[group[0].family] += same[:least]
-    queues = [[family[k] for k in random.permutation(len(family))] for family in by_family.values()]
-    kept: list[Question] = []
-    while len(kept) < wanted and any(queues):
-        for queue in queues:
-            if queue and len(kept) < wanted:
-                kept.append(queue.pop())
-    order = {question.id: i for i, question in enumerate(questions)}
-    return sorted(kept, key=lambda question: order[question.id])
-
-
-def _by_wording(questions: list[Question]) -> dict[tuple, list[Question]]:
-    groups: dict[tuple, list[Question]] = defaultdict(list)
-    for question in questions:
-        closed = tuple(sorted(question.options)) if _fixed(question) else ()
-        about_lesion = any(remark.kind == "lesion" for remark in question.rationale) or not any(r.box for r in question.rationale)
-        groups[question.dimension, question.family, closed, about_lesion if closed == ("No", "Yes") else True].append(question)
-    return groups
-
-
-def _fixed(question: Question) -> bool:
-    return len(question.options) == 2 or "lower third" in question.options
-
-
-def _answer(question: Question) -> str:
-    return question.options[question.answer or 0]
 
 
 def _question(draft: Draft, family: str, name: str, scene: Scene, random: np.random.Generator) -> Question:
@@ -208,20 +170,23 @@ def _question(draft: Draft, family: str, name: str, scene: Scene, random: np.ran
 
 
 def which_box(view: View) -> Draft | None:
-    """A lesion in half of the cases; among the wrong boxes are its mirror image and its twin."""
+    """A lesion in half of the cases; among the wrong boxes are near misses, its mirror image or its twin."""
     target = view.one(view.lesions if view.lesions and view.random.random() < 0.6 else view.structures)
     if target is None:
         return None
-    others = [thing.box for thing in view.structures]
+    # near misses, or knowing where a structure usually lies would do
+    near = _nudged(target.box, view)
+    others = [*near, *(thing.box for thing in view.structures)][: 2 * len(near)]
     if target.kind == "lesion":
-        others = [_mirrored(target.box, view.scene), *_moved(target.box, view)]
+        others = [*near, _mirrored(target.box, view.scene), *_moved(target.box, view)]
     wrong: list[Box] = []
+    wanted = 2 + int(view.random.integers(2))
     twin = view.named(_twin(target.name))
     first = [twin.box] if twin else []
     for box in [*first, *(others[k] for k in view.random.permutation(len(others)))]:
         if all(iou(box, other) < APART_IOU for other in [target.box, *wrong]):
             wrong.append(box)
-        if len(wrong) == 2 + view.random.integers(2):
+        if len(wrong) == wanted:
             break
     if not wrong:
         return None
@@ -244,13 +209,28 @@ def _mirrored(box: Box, scene: Scene) -> Box:
     return Box.of((*low, *high))
 
 
+def _nudged(box: Box, view: View) -> list[Box]:
+    """The same box about half its size away along each axis in view."""
+    found = []
+    for _ in range(4):
+        low = list(box.low)
+        for axis in view.axes:
+            by = round(box.size[axis] * view.random.uniform(0.35, 0.8)) * view.random.choice((-1, 1))
+            low[axis] = int(np.clip(low[axis] + by, 0, view.scene.labels.shape[axis] - box.size[axis]))
+        found.append(Box.of((*low, *(a + s for a, s in zip(low, box.size, strict=True)))))
+    return found
+
+
 def _moved(box: Box, view: View) -> list[Box]:
     """The same box elsewhere on the brain."""
     brain = np.argwhere((view.scene.labels > 0) & (view.scene.labels <= ID["corpus callosum"]))
     found = []
     for _ in range(8):
         centre = brain[view.random.integers(len(brain))]
-        low = [int(np.clip(c - s // 2, 0, n - s)) for c, s, n in zip(centre, box.size, view.scene.labels.shape, strict=True)]
+        low = [
+            int(np.clip(c - s // 2, 0, n - s))
+            for c, s, n in zip(centre, box.size, view.scene.labels.shape, strict=True)
+        ]
         found.append(Box.of((*low, *(a + s for a, s in zip(low, box.size, strict=True)))))
     return found
 
@@ -271,7 +251,9 @@ def side(view: View) -> Draft | None:
     if abs(gap) < GAP_MM:
         return None
     right, wrong = ("right", "left") if gap > 0 else ("left", "right")
-    return Draft(f"On which side is {lesion.the}?", right, (wrong,), (lesion.said(), Remark(f"It is on the {right}.")), True)
+    return Draft(
+        f"On which side is {lesion.the}?", right, (wrong,), (lesion.said(), Remark(f"It is on the {right}.")), True
+    )
 
 
 def half(view: View) -> Draft | None:
@@ -284,7 +266,12 @@ def half(view: View) -> Draft | None:
         return None
     lower, upper = HALVES[axis]
     right, wrong = (upper, lower) if gap > 0 else (lower, upper)
-    return Draft(f"In which half is {lesion.the}?", f"{right} half", (f"{wrong} half",), (lesion.said(), Remark(f"It is in the {right} half.")))
+    return Draft(
+        f"In which half is {lesion.the}?",
+        f"{right} half",
+        (f"{wrong} half",),
+        (lesion.said(), Remark(f"It is in the {right} half.")),
+    )
 
 
 def third(view: View) -> Draft | None:
@@ -299,7 +286,9 @@ def third(view: View) -> Draft | None:
     names = ("lower third", "middle third", "upper third")
     right = names[int(at)]
     rationale = (lesion.said(), Remark(f"It is in the {right}."))
-    return Draft(f"Which third of the slices holds {lesion.the}?", right, tuple(n for n in names if n != right), rationale)
+    return Draft(
+        f"Which third of the slices holds {lesion.the}?", right, tuple(n for n in names if n != right), rationale
+    )
 
 
 def host(view: View) -> Draft | None:
@@ -328,11 +317,11 @@ def lesion_there(view: View) -> Draft | None:
     absent = [kind for kind in KINDS if kind not in seen and kind not in view.scene.hidden]
     if view.lesions and view.random.random() < 0.6:
         lesion = view.lesions[view.random.integers(len(view.lesions))]
-        return Draft(f"Is there a {lesion.name}?", "Yes", ("No",), (lesion.said(),))
+        return Draft(f"Is there {_a(lesion.name)}?", "Yes", ("No",), (lesion.said(),))
     if not absent:
         return None
     name = absent[view.random.integers(len(absent))]
-    return Draft(f"Is there a {name}?", "No", ("Yes",), (Remark(f"No {name} is seen."),))
+    return Draft(f"Is there {_a(name)}?", "No", ("Yes",), (Remark(f"No {name} is seen."),))
 
 
 def structure_there(view: View) -> Draft | None:
@@ -346,6 +335,10 @@ def structure_there(view: View) -> Draft | None:
         return thing and Draft(f"Is {thing.the} seen?", "Yes", ("No",), (thing.said(),), _sided(thing.name))
     name = absent[view.random.integers(len(absent))]
     return Draft(f"Is the {name} seen?", "No", ("Yes",), (Remark(f"No {name} is seen."),), _sided(name))
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _sided(name: str) -> bool:
@@ -371,7 +364,11 @@ def larger_than_lesion(view: View) -> Draft | None:
     if lesion is None:
         return None
     bigger = view.random.random() < 0.5
-    pool = [s for s in view.structures if (s.size >= SIZE_RATIO * lesion.size if bigger else lesion.size >= SIZE_RATIO * s.size)]
+    pool = [
+        s
+        for s in view.structures
+        if (s.size >= SIZE_RATIO * lesion.size if bigger else lesion.size >= SIZE_RATIO * s.size)
+    ]
     # of those clearly larger only the nearest in size: else the question answers itself
     pool = sorted(pool, key=lambda s: abs(np.log(s.size / lesion.size)))[:4]
     thing = view.one(pool)
@@ -379,18 +376,31 @@ def larger_than_lesion(view: View) -> Draft | None:
         return None
     right, wrong = (thing, lesion) if bigger else (lesion, thing)
     rationale = (lesion.said(), thing.said(), Remark(f"The {right.name} is larger."))
-    return Draft(f"Which is larger, {lesion.the} or {thing.the}?", right.name, (wrong.name,), rationale, _sided(thing.name))
+    return Draft(
+        f"Which is larger, {lesion.the} or {thing.the}?", right.name, (wrong.name,), rationale, _sided(thing.name)
+    )
 
 
 # Spatial relationship
 
 
+CENTRAL = (
+    "thalamus",
+    "caudate",
+    "putamen",
+    "lateral ventricle",
+    "insula",
+    "hippocampus",
+    "corpus callosum",
+    "brainstem",
+)
+
+
 def relation(view: View) -> Draft | None:
-    """Mostly a lesion against a structure; two structures only where there is no lesion."""
-    thing, lesion = view.one(view.structures), view.one([lesion for lesion in view.lesions if lesion.count == 1])
-    if lesion is None and view.random.random() < 0.5:
-        lesion = view.one(view.structures)
-    if thing is None or lesion is None or thing.name == lesion.name:
+    """A lesion against a structure in the middle of the brain: lesions lie on every side of those."""
+    thing = view.one([thing for thing in view.structures if thing.name.endswith(CENTRAL)])
+    lesion = view.one([lesion for lesion in view.lesions if lesion.count == 1])
+    if thing is None or lesion is None:
         return None
     gap = lesion.centre_mm - thing.centre_mm
     clear = [axis for axis in view.axes if abs(gap[axis]) >= GAP_MM]
@@ -402,7 +412,7 @@ def relation(view: View) -> Draft | None:
     of = "" if axis else " of"
     text = f"Is {lesion.the} {lower} or {upper}{of} {thing.the}?"
     rationale = (lesion.said(), thing.said(), Remark(f"It is {right}{of} {thing.the}."))
-    return Draft(text, right, (wrong,), rationale, axis == 0 or _sided(thing.name) or _sided(lesion.name))
+    return Draft(text, right, (wrong,), rationale, axis == 0 or _sided(thing.name))
 
 
 # Lesion analysis
@@ -418,7 +428,7 @@ def kind(view: View) -> Draft | None:
     lesion = view.lesions[0]
     others = [name for name in names if name != lesion.name]
     wrong = tuple(others[k] for k in view.random.permutation(len(others))[:2])
-    rationale = (Remark("A lesion is at", lesion.box, lesion.name, "lesion"), Remark(f"It is a {lesion.name}."))
+    rationale = (Remark("A lesion is at", lesion.box, lesion.name, "lesion"), Remark(f"It is {_a(lesion.name)}."))
     return Draft("What kind of lesion is seen?", lesion.name, (*wrong, "none"), rationale)
 
 

@@ -75,7 +75,13 @@ def example(case: Case, checkpoint: Checkpoint) -> Example:
         shown.append([picture for pictures in crops for picture in pictures])
     pictures: list[np.ndarray] = [*prepared.slices, *(picture for some in shown for picture in some)]
     encoded = iter(features_of(checkpoint.vlm, pictures, contract))
-    return Example(shared, [next(encoded) for _ in prepared.slices], branches, [[next(encoded) for _ in some] for some in shown], prepared.dimension)
+    return Example(
+        shared,
+        [next(encoded) for _ in prepared.slices],
+        branches,
+        [[next(encoded) for _ in some] for some in shown],
+        prepared.dimension,
+    )
 
 
 def in_model_space(remark: Remark, prepared: Prepared) -> Remark:

@@ -32,7 +32,9 @@ def run_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def launch(stage: str, key: str, loop: Callable[[dict[str, Any]], None], config: dict[str, Any], *, workers: int, gpu: bool) -> Path:
+def launch(
+    stage: str, key: str, loop: Callable[[dict[str, Any]], None], config: dict[str, Any], *, workers: int, gpu: bool
+) -> Path:
     """Train, and return the folder of the last state (see `progress`).
 
     config: plain values with absolute paths; workers run in another folder.
@@ -50,7 +52,9 @@ def launch(stage: str, key: str, loop: Callable[[dict[str, Any]], None], config:
             loop,
             train_loop_config=config,
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"GPU": 1} if gpu else {"CPU": 1}),
+            scaling_config=ScalingConfig(
+                num_workers=workers, use_gpu=gpu, resources_per_worker={"GPU": 1} if gpu else {"CPU": 1}
+            ),
             run_config=RunConfig(
                 name=name,
                 storage_path=str(storage),
@@ -60,7 +64,12 @@ def launch(stage: str, key: str, loop: Callable[[dict[str, Any]], None], config:
         )
         result = trainer.fit()
     if result.error or result.checkpoint is None:
-        raise Failure(f"{stage} did not finish: {result.error}", where=f"{STORAGE}/{name}", safe="the last checkpoint is kept", next=f"dvc repro {stage}")
+        raise Failure(
+            f"{stage} did not finish: {result.error}",
+            where=f"{STORAGE}/{name}",
+            safe="the last checkpoint is kept",
+            next=f"dvc repro {stage}",
+        )
     return Path(result.checkpoint.path)
 
 

@@ -24,7 +24,9 @@ class Position:
     """Running figures a stage wants back."""
 
 
-def write(folder: Path, trained: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer, position: Position) -> None:
+def write(
+    folder: Path, trained: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer, position: Position
+) -> None:
     """trained: name -> parameter, the ones the optimiser holds, in its order."""
     save_file({name: p.detach().contiguous() for name, p in trained.items()}, folder / WEIGHTS)
     state = optimiser.state_dict()["state"]

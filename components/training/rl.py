@@ -7,6 +7,7 @@ A group is one packed row: the study and the question once, its samples as branc
 (all rewards equal) move nothing and are left out of the denominator.
 """
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.settings import load as load_settings
+from components.stage import command
 from components.training import progress
 from components.training.examples import Case, cases
 from components.training.gradients import sum_gradients, total
@@ -29,7 +30,6 @@ from model.vlm import checkpoint as folders
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Rollout, Sampling, roll_out, trace_of
-
 
 FIGURES = ("reward", "correct", "valid_format", "pointed", "boxes", "crops", "truncated", "length")
 """Means over a step's answers. Only the reward is optimised; the rest is watched."""
@@ -68,7 +68,11 @@ class RlConfig(BaseModel):
 def run(config: RlConfig) -> dict[str, Any]:
     digest, manifest = folders.verify(config.sft), (config.data / "manifest.json").read_text()
     key = run_key("rl", config.model_dump(exclude={"workers", "threads", "out", "results"}), digest, manifest)
-    told = config.model_dump(mode="json") | {"key": key, "sft": str(config.sft.resolve()), "data": str(config.data.resolve())}
+    told = config.model_dump(mode="json") | {
+        "key": key,
+        "sft": str(config.sft.resolve()),
+        "data": str(config.data.resolve()),
+    }
     state = launch("rl", key, worker, told, workers=config.workers, gpu=config.gpu)
     return finish(state, config.sft, config.out, config.results)
 
@@ -117,12 +121,17 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     asked = cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)
     last = saves.last()
     position = progress.read(last, trained, optimiser) if last else Position()
-    say(workers, f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers, from step {position.step}")
+    say(
+        workers,
+        f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers, from step {position.step}",
+    )
     began = time.monotonic()
     for step in range(position.step, config.steps):
         for part in optimiser.param_groups:
             part["lr"] = config.lr * min(1.0, (step + 1) / 10)
-        groups = sample(checkpoint, draw(asked, config, workers, step), config, seed=config.seed + 1000 * step + workers.rank)
+        groups = sample(
+            checkpoint, draw(asked, config, workers, step), config, seed=config.seed + 1000 * step + workers.rank
+        )
         figures = update(checkpoint, groups, list(trained.values()), optimiser, config)
         position.step, position.tokens = step + 1, position.tokens + figures["tokens"]
         for name, value in figures.items():
@@ -130,10 +139,14 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
         if drawn:
             drawn.log(step + 1, figures)
         if (step + 1) % 5 == 0 or step + 1 == config.steps:
-            told = " ".join(f"{name} {position.notes[name]:.3f}" for name in ("reward", "correct", "valid_format", "crops", "flat"))
+            told = " ".join(
+                f"{name} {position.notes[name]:.3f}" for name in ("reward", "correct", "valid_format", "crops", "flat")
+            )
             say(workers, f"rl {step + 1}/{config.steps} {told} {time.monotonic() - began:.0f}s")
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            saves.save(lambda folder: progress.write(folder, trained, optimiser, position), figures, first=workers.rank == 0)
+            saves.save(
+                lambda folder: progress.write(folder, trained, optimiser, position), figures, first=workers.rank == 0
+            )
     if drawn:
         drawn.close()
     return position
@@ -173,7 +186,13 @@ def sample(checkpoint: Checkpoint, chosen: list[tuple[Case, int]], config: RlCon
     return groups
 
 
-def update(checkpoint: Checkpoint, groups: list[Group], trained: list[torch.nn.Parameter], optimiser: torch.optim.Optimizer, config: RlConfig) -> dict[str, float]:
+def update(
+    checkpoint: Checkpoint,
+    groups: list[Group],
+    trained: list[torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    config: RlConfig,
+) -> dict[str, float]:
     """One step on what the groups earned; figures are means over all workers' answers."""
     useful = [group.row() for group in groups if not group.flat]
     weighty = sum(sum(b.trained) for row, _ in useful for b, w in zip(row.branches, row.weights, strict=True) if w)
@@ -192,11 +211,14 @@ def update(checkpoint: Checkpoint, groups: list[Group], trained: list[torch.nn.P
         optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     answers, n_groups, n_flat, *sums = total(
-        len(groups) * config.group, len(groups), sum(group.flat for group in groups), *(sum(g.figures[name] for g in groups) for name in FIGURES)
+        len(groups) * config.group,
+        len(groups),
+        sum(group.flat for group in groups),
+        *(sum(g.figures[name] for g in groups) for name in FIGURES),
     )
     figures = {name: value / answers for name, value in zip(FIGURES, sums, strict=True)}
     return figures | {"flat": n_flat / n_groups, "tokens": tokens, "off_policy": off}
 
 
 if __name__ == "__main__":
-    run(load_settings("rl", RlConfig))
+    sys.exit(command("rl", RlConfig, run))

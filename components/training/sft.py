@@ -7,6 +7,7 @@ Tower and projector are frozen (arXiv 2606.11740), so each picture is encoded on
 """
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.settings import load as load_settings
+from components.stage import command
 from components.training import progress
 from components.training.examples import Example, cases, example
 from components.training.gradients import sum_gradients, total
@@ -56,7 +57,11 @@ class SftConfig(BaseModel):
 def run(config: SftConfig) -> dict[str, Any]:
     digest, manifest = folders.verify(config.base), (config.data / "manifest.json").read_text()
     key = run_key("sft", config.model_dump(exclude={"workers", "threads", "out", "results"}), digest, manifest)
-    told = config.model_dump(mode="json") | {"key": key, "base": str(config.base.resolve()), "data": str(config.data.resolve())}
+    told = config.model_dump(mode="json") | {
+        "key": key,
+        "base": str(config.base.resolve()),
+        "data": str(config.data.resolve()),
+    }
     state = launch("sft", key, worker, told, workers=config.workers, gpu=config.gpu)
     return finish(state, config.base, config.out, config.results)
 
@@ -71,7 +76,13 @@ def worker(told: dict[str, Any]) -> None:
     torch.set_num_threads(config.threads)
     device = "cuda" if config.gpu else "cpu"
     checkpoint = folders.load(config.base, device)
-    train(checkpoint, config, Workers(context.get_world_rank(), context.get_world_size()), RaySaves(), curves("sft", key, config, context.get_world_rank()))
+    train(
+        checkpoint,
+        config,
+        Workers(context.get_world_rank(), context.get_world_size()),
+        RaySaves(),
+        curves("sft", key, config, context.get_world_rank()),
+    )
 
 
 def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: Any, drawn: Any) -> Position:
@@ -80,11 +91,17 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
     vlm.train()
     trained = trainable(checkpoint)
     optimiser = torch.optim.AdamW(trained.values(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    examples = [example(case, checkpoint) for case in cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)]
+    examples = [
+        example(case, checkpoint)
+        for case in cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)
+    ]
     plan = Plan(examples, config, workers)
     last = saves.last()
     position = progress.read(last, trained, optimiser) if last else Position()
-    say(workers, f"sft: {plan.steps} steps of {config.studies} studies, {config.epochs} epochs, {workers.world} workers, from step {position.step}")
+    say(
+        workers,
+        f"sft: {plan.steps} steps of {config.studies} studies, {config.epochs} epochs, {workers.world} workers, from step {position.step}",
+    )
     began = time.monotonic()
     for step, rows in plan.batches(position.step):
         for group in optimiser.param_groups:
@@ -96,15 +113,29 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
         if drawn:
             drawn.log(step + 1, {"loss": loss, "lr": optimiser.param_groups[0]["lr"], "tokens": position.tokens})
         if (step + 1) % 20 == 0 or step + 1 == plan.steps:
-            say(workers, f"sft {step + 1}/{plan.steps} loss {position.notes['loss']:.4f} {time.monotonic() - began:.0f}s")
+            say(
+                workers,
+                f"sft {step + 1}/{plan.steps} loss {position.notes['loss']:.4f} {time.monotonic() - began:.0f}s",
+            )
         if (step + 1) % config.save_every == 0 or step + 1 == plan.steps:
-            saves.save(lambda folder: progress.write(folder, trained, optimiser, position), {"loss": loss}, first=workers.rank == 0)
+            saves.save(
+                lambda folder: progress.write(folder, trained, optimiser, position),
+                {"loss": loss},
+                first=workers.rank == 0,
+            )
     if drawn:
         drawn.close()
     return position
 
 
-def train_step(checkpoint: Checkpoint, rows: list[Row], trained: list[torch.nn.Parameter], optimiser: torch.optim.Optimizer, config: SftConfig, vocabulary: Any) -> tuple[float, float]:
+def train_step(
+    checkpoint: Checkpoint,
+    rows: list[Row],
+    trained: list[torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    config: SftConfig,
+    vocabulary: Any,
+) -> tuple[float, float]:
     """One optimiser step; (token-mean loss, trained tokens), both over all workers."""
     mine = sum(sum(branch.trained) for row in rows for branch in row.branches)
     (tokens,) = total(mine)
@@ -164,4 +195,4 @@ def schedule(step: int, steps: int) -> float:
 
 
 if __name__ == "__main__":
-    run(load_settings("sft", SftConfig))
+    sys.exit(command("sft", SftConfig, run))

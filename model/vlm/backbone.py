@@ -31,7 +31,9 @@ class TinySize:
     tower_mlp: int = 352
 
 
-def tiny(contract: Contract, tokenizer: PreTrainedTokenizerFast, size: TinySize, seed: int) -> Qwen2_5_VLForConditionalGeneration:
+def tiny(
+    contract: Contract, tokenizer: PreTrainedTokenizerFast, size: TinySize, seed: int
+) -> Qwen2_5_VLForConditionalGeneration:
     """A new model with random weights; the same seed gives the same weights."""
 
     def token(name: str) -> int:

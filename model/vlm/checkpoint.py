@@ -1,8 +1,8 @@
 """The checkpoint folder: a Hugging Face folder that transformers opens by itself, plus our contract.
 
-    config.json  model.safetensors  tokenizer.json  tokenizer_config.json  preprocessor_config.json
-    contract.json    how pixels become tokens; refused when it does not fit the weights
-    manifest.json    SHA-256 of every file above; checked before anything is loaded
+config.json  model.safetensors  tokenizer.json  tokenizer_config.json  preprocessor_config.json
+contract.json    how pixels become tokens; refused when it does not fit the weights
+manifest.json    SHA-256 of every file above; checked before anything is loaded
 """
 
 import hashlib

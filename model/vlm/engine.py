@@ -109,12 +109,16 @@ class _Batch:
         self.device = next(checkpoint.vlm.parameters()).device
         studies = {id(prepared): prepared for prepared, _ in asked}
         shared = {key: self._open(prepared) for key, prepared in studies.items()}
-        encoded = iter(features_of(self.vlm, [picture for s in studies.values() for picture in s.slices], self.contract))
+        encoded = iter(
+            features_of(self.vlm, [picture for s in studies.values() for picture in s.slices], self.contract)
+        )
         pictures = {key: [next(encoded) for _ in study.slices] for key, study in studies.items()}
         self.rollouts = [self._ask(p, question, shared[id(p)], pictures[id(p)]) for p, question in asked]
         self.row_of = list(range(len(asked)))  # which rollout each row of the memory belongs to
         place = {key: i for i, key in enumerate(studies)}
-        self.memory, self.visible = self._prefill(list(shared.values()), [f for some in pictures.values() for f in some])
+        self.memory, self.visible = self._prefill(
+            list(shared.values()), [f for some in pictures.values() for f in some]
+        )
         index = [place[id(prepared)] for prepared, _ in asked]
         self.memory, self.visible = self.memory.rows(index), self.visible[index]
 
@@ -142,7 +146,9 @@ class _Batch:
         memory = Memory(len(self.vlm.model.language_model.layers))
         ids, is_picture, places, real = self._pad(strips, [0] * len(strips))
         causal = torch.ones(columns, columns, dtype=torch.bool, device=self.device).tril()
-        hidden(self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(causal & real[:, None], 0), memory)
+        hidden(
+            self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(causal & real[:, None], 0), memory
+        )
         return memory, real
 
     def _feed(self, strips: list[Strip], since: list[int], features: list[Tensor]) -> Tensor:
@@ -152,7 +158,9 @@ class _Batch:
         causal = torch.ones(new, new, dtype=torch.bool, device=self.device).tril()
         mask = torch.cat([self.visible[:, None].expand(-1, new, -1), causal & real[:, None]], -1)
         self.visible = torch.cat([self.visible, real], 1)
-        states = hidden(self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(mask, self.memory.used), self.memory)
+        states = hidden(
+            self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(mask, self.memory.used), self.memory
+        )
         last = real.sum(1).clamp(min=1) - 1
         return logits(self.vlm, states[torch.arange(len(strips)), last], self.vocabulary)
 

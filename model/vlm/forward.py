@@ -65,7 +65,9 @@ def embed(vlm: torch.nn.Module, ids: Tensor, is_picture: Tensor, features: Seque
     return embedded.masked_scatter(is_picture[..., None], torch.cat(list(features)).to(embedded.dtype))
 
 
-def hidden(vlm: torch.nn.Module, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None) -> Tensor:
+def hidden(
+    vlm: torch.nn.Module, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None
+) -> Tensor:
     """Last hidden states float[B, L, hidden].
 
     places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.

@@ -20,7 +20,9 @@ SPECIAL = (END, TURN_START, TURN_END, "<|object_ref_start|>", "<|object_ref_end|
 NEVER_SAMPLED = (END, TURN_START, VISION_OPEN, VISION_CLOSE, "<|vision_pad|>", IMAGE, VIDEO)
 """A sampled picture token would stand for a picture that isn't there."""
 
-WORDS = Regex(r"'(?:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+WORDS = Regex(
+    r"'(?:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"

@@ -67,7 +67,11 @@ def encode_equal(visual: torch.nn.Module, pictures: np.ndarray, contract: Contra
         return merge(visual, whole_picture_pass(visual, patches, rows, columns, contract.merge))
     grid = torch.tensor([[1, rows, columns]] * len(pictures), device=device)
     out = visual(patches.flatten(0, 1), grid_thw=grid).pooler_output
-    return torch.cat(list(out)).view(len(pictures), -1, out[0].shape[-1]) if isinstance(out, tuple) else out.view(len(pictures), -1, out.shape[-1])
+    return (
+        torch.cat(list(out)).view(len(pictures), -1, out[0].shape[-1])
+        if isinstance(out, tuple)
+        else out.view(len(pictures), -1, out.shape[-1])
+    )
 
 
 def merge(visual: torch.nn.Module, x_NPD: Tensor) -> Tensor:

@@ -72,9 +72,14 @@ class Teacher:
     def presence(self) -> Lesson | None:
         if self.random.random() < 0.5:
             name = self._one()
-            return self._any(f"Is the {name} seen?", f"Is there a {name}?"), f"Yes {self._box(name)}{TURN_END}"
+            return self._any(
+                f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?"
+            ), f"Yes {self._box(name)}{TURN_END}"
         name = self._missing()
-        return name and (self._any(f"Is the {name} seen?", f"Is there a {name}?"), f"No{TURN_END}")
+        return name and (
+            self._any(f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?"),
+            f"No{TURN_END}",
+        )
 
     def choose_presence(self) -> Lesson | None:
         name = self._one() if self.random.random() < 0.5 else self._missing()
@@ -83,7 +88,7 @@ class Teacher:
         there = name in self.boxes
         led = self._box(name) + " " if there else ""
         return self._choice(
-            self._any(f"Is the {name} seen?", f"Is there a {name}?"),
+            self._any(f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?"),
             *(("Yes", ["No"]) if there else ("No", ["Yes"])),
             led,
         )

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 
-from components.settings import load as load_settings
+from components.stage import command
 from components.training.base.language import encode_scenes, teach
 from components.training.base.lessons import Teacher
 from components.training.base.scenes import FIELD, Corpus, Scene
@@ -43,11 +43,11 @@ class BaseConfig(BaseModel):
     """Tokens, specials and single bytes included."""
     slices_per_volume: int = Field(6, ge=3)
     """2D scenes cut from each volume, planes in turn."""
-    tower_steps: int = Field(2600, ge=1)
+    tower_steps: int = Field(2000, ge=1)
     tower_lr: float = Field(2e-3, gt=0)
-    tower_batch: tuple[int, int, int, int] = (56, 14, 14, 16)
+    tower_batch: tuple[int, int, int, int] = (32, 14, 12, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(5000, ge=1)
+    steps: int = Field(2200, ge=1)
     """Of the language half."""
     lr: float = Field(2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
@@ -68,7 +68,13 @@ def run(config: BaseConfig) -> dict:
     freeze_tower(vlm)
     vocabulary = Vocabulary(tokenizer)
     encode = partial(
-        encode_scenes, vlm, names=corpus.names, first_lesion=corpus.lesions, contract=contract, vocabulary=vocabulary, random=random
+        encode_scenes,
+        vlm,
+        names=corpus.names,
+        first_lesion=corpus.lesions,
+        contract=contract,
+        vocabulary=vocabulary,
+        random=random,
     )
     progress = Progress("language", config.steps)
     teach(
@@ -85,7 +91,13 @@ def run(config: BaseConfig) -> dict:
     )
     vlm.requires_grad_(True)
     digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
-    metrics = {"checkpoint": digest, "volumes": len(corpus), "images": len(images), "parameters": vlm.num_parameters(), **progress.smooth}
+    metrics = {
+        "checkpoint": digest,
+        "volumes": len(corpus),
+        "images": len(images),
+        "parameters": vlm.num_parameters(),
+        **progress.smooth,
+    }
     config.results.parent.mkdir(parents=True, exist_ok=True)
     config.results.write_text(json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -94,7 +106,9 @@ def run(config: BaseConfig) -> dict:
 def scenes_of(config: BaseConfig, contract: Contract) -> tuple[list[Scene], list[Scene]]:
     """(images, volumes) of the whole corpus."""
     count = len(Corpus.open(config.corpus))
-    work = partial(scenes_of_volume, folder=config.corpus, contract=contract, slices=config.slices_per_volume, seed=config.seed)
+    work = partial(
+        scenes_of_volume, folder=config.corpus, contract=contract, slices=config.slices_per_volume, seed=config.seed
+    )
     with ProcessPoolExecutor(config.threads) as pool:
         found = list(pool.map(work, range(count), chunksize=16))
     return [scene for cut, _ in found for scene in cut], [volume for _, volume in found]
@@ -109,7 +123,11 @@ def scenes_of_volume(i: int, *, folder: Path, contract: Contract, slices: int, s
         axis = FIELD[plane]
         ill = np.flatnonzero((corpus.labels[i] >= corpus.lesions).any(tuple(a for a in range(3) if a != axis)))
         n = corpus.labels.shape[1 + axis]
-        at = ill[random.integers(len(ill))] if len(ill) and random.random() < 0.6 else random.integers(n // 6, n - n // 6)
+        at = (
+            ill[random.integers(len(ill))]
+            if len(ill) and random.random() < 0.6
+            else random.integers(n // 6, n - n // 6)
+        )
         cut.append(corpus.scene(i, contract, plane, int(at)))
     return cut, corpus.scene(i, contract)
 
@@ -119,7 +137,13 @@ def reading(corpus: Corpus, images: list[Scene], volumes: list[Scene], random: n
     texts = list(corpus.wording)
     for scene in [*images[:600], *volumes[:200]]:
         flat = scene.dimension == 2
-        teacher = Teacher(scene.boxes(corpus.names), scene.absent(corpus.names), corpus.names[corpus.lesions :], flat=flat, random=random)
+        teacher = Teacher(
+            scene.boxes(corpus.names),
+            scene.absent(corpus.names),
+            corpus.names[corpus.lesions :],
+            flat=flat,
+            random=random,
+        )
         texts += [text for lesson in teacher.lessons(6) for text in lesson]
     return texts
 
@@ -181,8 +205,12 @@ class Progress:
             self.smooth[name] = round(0.98 * self.smooth.get(name, value) + 0.02 * value, 5)
         if step % 50 == 0 or step == self.steps:
             shown = " ".join(f"{name} {value:.4f}" for name, value in self.smooth.items())
-            print(f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}", file=sys.stderr, flush=True)
+            print(
+                f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    run(load_settings("base", BaseConfig))
+    sys.exit(command("base", BaseConfig, run))

@@ -71,7 +71,15 @@ class Corpus:
     def open(cls, folder: Path) -> "Corpus":
         meta = json.loads((folder / "meta.json").read_text())
         images, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
-        return cls(images, labels, meta["volumes"], meta["names"], np.array(meta["affine"]), meta["first_lesion"], meta["wording"])
+        return cls(
+            images,
+            labels,
+            meta["volumes"],
+            meta["names"],
+            np.array(meta["affine"]),
+            meta["first_lesion"],
+            meta["wording"],
+        )
 
     def key(self, settings: str) -> str:
         """Digest of the corpus and of what is done with it, 12 hex digits."""

@@ -151,7 +151,9 @@ def disturbed(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.clip(x * 255, 0, 255).astype(np.uint8)
 
 
-def dense_loss(visual: nn.Module, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor) -> dict[str, Tensor]:
+def dense_loss(
+    visual: nn.Module, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor
+) -> dict[str, Tensor]:
     """importance: float[C]; asked: bool[C], labels whose boxes are taught."""
     n, height, width = batch.pictures.shape
     rows, columns, m = height // contract.patch, width // contract.patch, contract.merge
@@ -168,13 +170,18 @@ def dense_loss(visual: nn.Module, heads: Heads, batch: Pool, contract: Contract,
         "token": (bce(heads.token(tokens), in_token.float(), reduction="none", pos_weight=importance) * taught).mean(),
         "lesion": bce(heads.lesion(tokens)[..., 0], any_lesion, pos_weight=torch.tensor(RARE / 2)),
     }
-    located = in_token & taught & asked
+    located = (in_token & taught & asked) * importance
     share = located / located.sum().clamp(min=1)
     if batch.boxes is not None:
         scale = torch.tensor([width, height, width, height])
         wanted = torch.from_numpy(batch.boxes).float()[:, None] / scale
         losses["box"] = ((heads.box(tokens).view(n, -1, heads.labels, 4) - wanted).abs().mean(-1) * share).sum()
-        place = torch.stack(torch.meshgrid(torch.arange(rows // m) / (rows // m), torch.arange(columns // m) / (columns // m), indexing="ij"), -1)
+        place = torch.stack(
+            torch.meshgrid(
+                torch.arange(rows // m) / (rows // m), torch.arange(columns // m) / (columns // m), indexing="ij"
+            ),
+            -1,
+        )
         losses["place"] = (heads.place(tokens) - place.view(1, -1, 2)).abs().mean()
     if batch.cuboids is not None:
         wanted = torch.from_numpy(batch.cuboids)[:, None]
@@ -213,7 +220,10 @@ def teach_tower(
             batch = Pool(disturbed(batch.pictures, random), batch.counts, batch.taught, batch.cuboids, batch.boxes)
             losses = dense_loss(visual, heads, batch, contract, importance, asked)
             torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum().backward()
-            seen |= {f"{name}_{pool.pictures.shape[1]}x{pool.pictures.shape[2]}": loss.item() for name, loss in losses.items()}
+            seen |= {
+                f"{name}_{pool.pictures.shape[1]}x{pool.pictures.shape[2]}": loss.item()
+                for name, loss in losses.items()
+            }
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)

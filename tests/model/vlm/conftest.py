@@ -12,13 +12,19 @@ from model.vlm.checkpoint import Checkpoint
 from model.vlm.tokenizer import train
 
 SMALL = Contract(image_side=48, volume_side=32, slices=4, crop_side=32, crop_slices=2)
-TEXTS = ["Which box holds the left hippocampus?", "The left thalamus is at", "It is on the left. No lesion is seen."] * 9
+TEXTS = [
+    "Which box holds the left hippocampus?",
+    "The left thalamus is at",
+    "It is on the left. No lesion is seen.",
+] * 9
 
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     tokenizer = train(TEXTS, 900)
-    size = TinySize(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, tower_hidden=32, tower_layers=2, tower_heads=2, tower_mlp=64)
+    size = TinySize(
+        hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, tower_hidden=32, tower_layers=2, tower_heads=2, tower_mlp=64
+    )
     vlm = tiny(SMALL, tokenizer, size, seed=1)
     with torch.no_grad():  # larger than a fresh model's weights, so that errors of position show in the scores
         for p in vlm.parameters():

@@ -57,14 +57,22 @@ def cold_logprobs(checkpoint: Checkpoint, rollout: Rollout, pictures: list) -> t
     patches = torch.cat([patchify(p[None], contract)[0] for p in pictures])
     grid = torch.tensor([[1, p.shape[0] // contract.patch, p.shape[1] // contract.patch] for p in pictures])
     with torch.no_grad():
-        out = checkpoint.vlm(input_ids=ids, mm_token_type_ids=types, pixel_values=patches, image_grid_thw=grid, attention_mask=torch.ones_like(ids))
+        out = checkpoint.vlm(
+            input_ids=ids,
+            mm_token_type_ids=types,
+            pixel_values=patches,
+            image_grid_thw=grid,
+            attention_mask=torch.ones_like(ids),
+        )
     scores = out.logits[0]
     scores[:, checkpoint.vocabulary.never_sampled] = float("-inf")
     return scores.log_softmax(-1)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
-def test_warm_equals_cold_after_every_round(dimension: int, checkpoint: Checkpoint, image: Prepared, cuboid: Prepared, dictate) -> None:
+def test_warm_equals_cold_after_every_round(
+    dimension: int, checkpoint: Checkpoint, image: Prepared, cuboid: Prepared, dictate
+) -> None:
     prepared, words = (image, IMAGE_ANSWER) if dimension == 2 else (cuboid, VOLUME_ANSWER)
     dictate(words)
     (rollout,) = roll_out(checkpoint, [(prepared, question(dimension))], Sampling())
@@ -92,9 +100,15 @@ def test_ragged_rows_together_equal_each_row_alone(checkpoint: Checkpoint, image
         assert rollout.logprobs == pytest.approx(alone.logprobs, abs=1e-5)
 
 
-def test_rows_that_point_and_rows_that_do_not_keep_apart(checkpoint: Checkpoint, image: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_point_and_rows_that_do_not_keep_apart(
+    checkpoint: Checkpoint, image: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One row injects while its neighbour is still talking, another is already done."""
-    words = [IMAGE_ANSWER, "<think>No lesion is seen.</think>B. No<|im_end|>", "<think>It is on the left, at <|box_start|>[1,1,5,5]<|box_end|></think>A. Yes<|im_end|>"]
+    words = [
+        IMAGE_ANSWER,
+        "<think>No lesion is seen.</think>B. No<|im_end|>",
+        "<think>It is on the left, at <|box_start|>[1,1,5,5]<|box_end|></think>A. Yes<|im_end|>",
+    ]
     ids = [checkpoint.vocabulary.own(text) for text in words]
 
     def draw(self, scores):
@@ -111,10 +125,14 @@ def test_rows_that_point_and_rows_that_do_not_keep_apart(checkpoint: Checkpoint,
         cold = cold_logprobs(checkpoint, rollout, [*image.slices, *crops])
         row = rollout.shared.ids + rollout.branch.ids
         sampled = [len(rollout.shared) + i for i, t in enumerate(rollout.branch.trained) if t]
-        assert torch.allclose(torch.tensor(rollout.logprobs), torch.stack([cold[i - 1, row[i]] for i in sampled]), atol=2e-5)
+        assert torch.allclose(
+            torch.tensor(rollout.logprobs), torch.stack([cold[i - 1, row[i]] for i in sampled]), atol=2e-5
+        )
 
 
-def test_sampled_ids_are_kept_and_nothing_is_encoded_while_sampling(checkpoint: Checkpoint, image: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_ids_are_kept_and_nothing_is_encoded_while_sampling(
+    checkpoint: Checkpoint, image: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An ambiguous spelling (single bytes where a merge exists) survives by id."""
     vocabulary = checkpoint.vocabulary
     spelled = [vocabulary.id(c) for c in "left"]
@@ -133,9 +151,17 @@ def test_sampled_ids_are_kept_and_nothing_is_encoded_while_sampling(checkpoint: 
 
 @pytest.mark.parametrize(
     ("box", "reason"),
-    [("[9,4,3,17]", "x runs from"), ("[1,2,3]", "3 numbers"), ("[0,0,900,5]", "outside"), ("[0,0,48,32]", "everything"), ("(1,2,3,4)", "unpaired")],
+    [
+        ("[9,4,3,17]", "x runs from"),
+        ("[1,2,3]", "3 numbers"),
+        ("[0,0,900,5]", "outside"),
+        ("[0,0,48,32]", "everything"),
+        ("(1,2,3,4)", "unpaired"),
+    ],
 )
-def test_a_bad_box_brings_nothing_and_the_answer_still_comes(box: str, reason: str, checkpoint: Checkpoint, image: Prepared, dictate) -> None:
+def test_a_bad_box_brings_nothing_and_the_answer_still_comes(
+    box: str, reason: str, checkpoint: Checkpoint, image: Prepared, dictate
+) -> None:
     assert image.frame.shape == (48, 32, 1)
     dictate(f"<think>At <|box_start|>{box}<|box_end|>.</think>A. Yes<|im_end|>")
     (rollout,) = roll_out(checkpoint, [(image, question(2))], Sampling())
@@ -147,7 +173,9 @@ def test_a_bad_box_brings_nothing_and_the_answer_still_comes(box: str, reason: s
     assert not trace.valid_format
 
 
-def test_the_budget_counts_sampled_tokens_only_and_a_long_thought_may_end(checkpoint: Checkpoint, image: Prepared, dictate) -> None:
+def test_the_budget_counts_sampled_tokens_only_and_a_long_thought_may_end(
+    checkpoint: Checkpoint, image: Prepared, dictate
+) -> None:
     words = "<think>" + "The left thalamus is at " * 30 + "<|box_start|>[3,4,20,17]<|box_end|>.</think>A. Yes<|im_end|>"
     length = len(checkpoint.vocabulary.own(words))
     dictate(words)
@@ -179,7 +207,12 @@ def test_picture_tokens_are_never_sampled(checkpoint: Checkpoint, image: Prepare
 
 def test_sampling_is_a_function_of_its_seed(checkpoint: Checkpoint, image: Prepared) -> None:
     def ids(seed: int) -> list[list[int]]:
-        return [r.branch.ids for r in roll_out(checkpoint, [(image, question(2))] * 4, Sampling(temperature=1.0, max_tokens=12, seed=seed))]
+        return [
+            r.branch.ids
+            for r in roll_out(
+                checkpoint, [(image, question(2))] * 4, Sampling(temperature=1.0, max_tokens=12, seed=seed)
+            )
+        ]
 
     assert ids(1) == ids(1)
     assert ids(1) != ids(2)
@@ -191,4 +224,6 @@ def test_special_tokens_in_a_question_stay_text(checkpoint: Checkpoint, image: P
     (plain,), (odd,) = (roll_out(checkpoint, [(image, q)], Sampling(max_tokens=2)) for q in (question(2), hostile))
     special = set(checkpoint.vocabulary.never_sampled)
     assert not special & set(odd.branch.ids[: odd.asked]) - {checkpoint.vocabulary.id("<|im_start|>")}
-    assert odd.branch.ids[: odd.asked].count(checkpoint.vocabulary.turn_end) == plain.branch.ids[: plain.asked].count(checkpoint.vocabulary.turn_end)
+    assert odd.branch.ids[: odd.asked].count(checkpoint.vocabulary.turn_end) == plain.branch.ids[: plain.asked].count(
+        checkpoint.vocabulary.turn_end
+    )

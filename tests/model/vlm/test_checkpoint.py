@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoImageProcessor, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+from model.imaging.prepare import Prepared
+from model.interface.errors import BadInput, Integrity
+from model.vlm import checkpoint as folders
+from model.vlm.backbone import add_lora, freeze_tower, open_weights, tiny
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.engine import Sampling, roll_out
+from tests.model.vlm.conftest import SMALL
+from tests.model.vlm.test_engine import question
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("checkpoints") / "saved"
+    folders.save(checkpoint, place)
+    return place
+
+
+def test_a_saved_checkpoint_answers_the_same(folder: Path, checkpoint: Checkpoint, image: Prepared) -> None:
+    again = folders.load(folder)
+    asked = [(image, question(2))]
+    (before,), (after,) = (roll_out(c, asked, Sampling(max_tokens=12)) for c in (checkpoint, again))
+    assert before.branch.ids == after.branch.ids
+    assert before.logprobs == after.logprobs
+    assert again.contract == SMALL
+
+
+def test_transformers_opens_the_folder_without_our_code(folder: Path, checkpoint: Checkpoint) -> None:
+    vlm = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder)
+    tokenizer, processor = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoImageProcessor.from_pretrained(folder, backend="pil"),
+    )
+    assert torch.equal(vlm.lm_head.weight, checkpoint.vlm.lm_head.weight)
+    assert (
+        tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False)
+        == "<|im_start|>user\nhi<|im_end|>\n"
+    )
+    assert processor.patch_size == SMALL.patch
+
+
+def test_no_pickle_and_no_stray_file_is_written(folder: Path) -> None:
+    assert {path.suffix for path in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "contract.json"])
+def test_one_changed_byte_is_refused_by_name(name: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    folders.save(checkpoint, tmp_path / "c")
+    raw = bytearray((tmp_path / "c" / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "c" / name).write_bytes(raw)
+    with pytest.raises(Integrity) as caught:
+        folders.load(tmp_path / "c")
+    assert f"c/{name}" in caught.value.where
+
+
+def test_a_contract_of_other_weights_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    other = SMALL.model_copy(update={"patch": 4, "merge": 4})
+    folders.save(Checkpoint(checkpoint.vlm, checkpoint.tokenizer, other, ""), tmp_path / "c")
+    with pytest.raises(Integrity, match="contract and weights disagree"):
+        folders.load(tmp_path / "c")
+
+
+def test_a_folder_without_a_checkpoint_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no checkpoint here"):
+        folders.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"model_type": "llama"}, {"auto_map": {"AutoModel": "evil.Model"}}])
+def test_other_architectures_and_code_are_refused(change: dict, folder: Path, tmp_path: Path) -> None:
+    config = json.loads((folder / "config.json").read_text()) | change
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BadInput, match="can't be used"):
+        open_weights(tmp_path)
+
+
+def test_the_same_seed_gives_the_same_weights(checkpoint: Checkpoint) -> None:
+    a, b, c = (tiny(SMALL, checkpoint.tokenizer, size_of(checkpoint), seed=s) for s in (1, 1, 2))
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all(torch.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_lora_trains_the_language_side_only_and_starts_as_the_base(checkpoint: Checkpoint, image: Prepared) -> None:
+    vlm = tiny(SMALL, checkpoint.tokenizer, size_of(checkpoint), seed=1)
+    asked = [(image, question(2))]
+    before = roll_out(Checkpoint(vlm, checkpoint.tokenizer, SMALL, ""), asked, Sampling(max_tokens=6))[0].logprobs
+    freeze_tower(vlm)
+    add_lora(vlm, rank=4)
+    trained = [name for name, p in vlm.named_parameters() if p.requires_grad]
+    assert trained
+    assert all("lora_" in name and "language_model" in name for name in trained)
+    after = roll_out(Checkpoint(vlm, checkpoint.tokenizer, SMALL, ""), asked, Sampling(max_tokens=6))[0].logprobs
+    assert before == pytest.approx(after, abs=1e-6)
+
+
+def size_of(checkpoint: Checkpoint):
+    from model.vlm.backbone import TinySize
+
+    return TinySize(
+        hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, tower_hidden=32, tower_layers=2, tower_heads=2, tower_mlp=64
+    )

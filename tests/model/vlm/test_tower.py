@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+from transformers import Qwen2VLImageProcessorPil
+
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.tower import MEAN, STD, encode, grid_of, merge, patchify, whole_picture_pass
+from tests.model.vlm.conftest import SMALL
+
+
+def pictures(n: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, height, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 48), (48, 16)])
+def test_patches_are_those_of_the_image_processor(size: tuple[int, int]) -> None:
+    shown = pictures(1, *size)
+    processor = Qwen2VLImageProcessorPil(
+        patch_size=SMALL.patch, merge_size=SMALL.merge, image_mean=[MEAN] * 3, image_std=[STD] * 3, do_resize=False
+    )
+    rgb = np.repeat(shown[0][..., None], 3, -1)
+    out = processor(images=[rgb], return_tensors="pt")
+    assert out["image_grid_thw"].tolist() == [[1, size[0] // SMALL.patch, size[1] // SMALL.patch]]
+    assert torch.allclose(patchify(shown, SMALL)[0], out["pixel_values"], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 48)])
+def test_equal_pictures_together_equal_transformers_own_tower(size: tuple[int, int], checkpoint: Checkpoint) -> None:
+    shown, visual = pictures(3, *size), checkpoint.vlm.model.visual
+    rows, columns = size[0] // SMALL.patch, size[1] // SMALL.patch
+    patches = patchify(shown, SMALL)
+    with torch.no_grad():
+        ours = merge(visual, whole_picture_pass(visual, patches, rows, columns, SMALL.merge))
+        theirs = visual(patches.flatten(0, 1), grid_thw=torch.tensor([[1, rows, columns]] * 3)).pooler_output
+    assert torch.allclose(ours.flatten(0, 1), theirs, atol=1e-5)
+
+
+def test_windowed_towers_take_transformers_path(checkpoint: Checkpoint) -> None:
+    """A real Qwen2.5-VL attends in windows in most blocks: the shortcut must not be taken there."""
+    shown, visual = pictures(2, 48, 48), checkpoint.vlm.model.visual
+    whole = encode(visual, list(shown), SMALL)[0]
+    kept, visual.fullatt_block_indexes, size, visual.window_size = (
+        visual.fullatt_block_indexes,
+        [1],
+        visual.window_size,
+        SMALL.factor,
+    )
+    try:
+        windowed = encode(visual, list(shown), SMALL)
+        patches = patchify(shown, SMALL)
+        theirs = visual(patches.flatten(0, 1), grid_thw=torch.tensor([[1, 6, 6]] * 2)).pooler_output
+    finally:
+        visual.fullatt_block_indexes, visual.window_size = kept, size
+    assert torch.allclose(torch.cat(windowed), theirs, atol=1e-6)
+    assert not torch.allclose(windowed[0], whole, atol=1e-3)
+
+
+def test_mixed_sizes_come_back_in_the_order_given(checkpoint: Checkpoint) -> None:
+    shown = [pictures(1, 32, 32)[0], pictures(2, 16, 32)[0], pictures(3, 32, 32)[2]]
+    with torch.no_grad():
+        together = encode(checkpoint.vlm.model.visual, shown, SMALL)
+        for tokens, picture in zip(together, shown, strict=True):
+            (alone,) = encode(checkpoint.vlm.model.visual, [picture], SMALL)
+            assert len(tokens) == np.prod(grid_of(picture.shape, SMALL))
+            assert torch.allclose(tokens, alone, atol=1e-5)
+
+
+def test_a_picture_of_broken_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match="20x32 px: sides must be multiples of 16"):
+        patchify(pictures(1, 20, 32), SMALL)

@@ -128,4 +128,4 @@ def curves(stage: str, key: str, config: BaseModel, rank: int) -> Any:
 
 def say(workers: Workers, line: str) -> None:
     if workers.rank == 0:
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(line + "\n")

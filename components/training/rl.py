@@ -123,7 +123,8 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     position = progress.read(last, trained, optimiser) if last else Position()
     say(
         workers,
-        f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers, from step {position.step}",
+        f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers"
+        f", from step {position.step}",
     )
     began = time.monotonic()
     for step in range(position.step, config.steps):

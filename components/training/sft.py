@@ -100,7 +100,8 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
     position = progress.read(last, trained, optimiser) if last else Position()
     say(
         workers,
-        f"sft: {plan.steps} steps of {config.studies} studies, {config.epochs} epochs, {workers.world} workers, from step {position.step}",
+        f"sft: {plan.steps} steps of {config.studies} studies, {config.epochs} epochs"
+        f", {workers.world} workers, from step {position.step}",
     )
     began = time.monotonic()
     for step, rows in plan.batches(position.step):

@@ -92,7 +92,8 @@ def open_weights(source: str | Path, dtype: torch.dtype = torch.float32) -> Qwen
     if config.model_type != MODEL_TYPE or getattr(config, "auto_map", None):
         raise BadInput(
             "this model can't be used",
-            where=f"{Path(source).name}/config.json, model_type, found {config.model_type!r}, wanted {MODEL_TYPE!r} without auto_map",
+            where=f"{Path(source).name}/config.json, model_type, found {config.model_type!r}, "
+            f"wanted {MODEL_TYPE!r} without auto_map",
             next="give a Qwen2.5-VL checkpoint",
         )
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=dtype, use_safetensors=True).eval()

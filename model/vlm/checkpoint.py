@@ -56,7 +56,7 @@ def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float3
                 os.fsync(file.fileno())
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(made, folder)
+        made.replace(folder)
     return _sha256(folder / MANIFEST)
 
 

@@ -47,7 +47,7 @@ class BaseConfig(BaseModel):
     tower_lr: float = Field(2e-3, gt=0)
     tower_batch: tuple[int, int, int, int] = (32, 14, 12, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(2200, ge=1)
+    steps: int = Field(1300, ge=1)
     """Of the language half."""
     lr: float = Field(2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
@@ -205,11 +205,7 @@ class Progress:
             self.smooth[name] = round(0.98 * self.smooth.get(name, value) + 0.02 * value, 5)
         if step % 50 == 0 or step == self.steps:
             shown = " ".join(f"{name} {value:.4f}" for name, value in self.smooth.items())
-            print(
-                f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}",
-                file=sys.stderr,
-                flush=True,
-            )
+            sys.stderr.write(f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}\n")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Pool:
     taught: np.ndarray
     """bool[n, C]: False where a label is painted but can't be seen."""
     cuboids: np.ndarray | None = None
-    """float32[n, C, 6] of a volume's slices: x1, y1, x2, y2 as shares of the side; z1 and z2 less this slice, over 16."""
+    """float32[n, C, 6] of a volume's slices: x1, y1, x2, y2 as shares of the side; z1, z2 less this slice, over 16."""
     boxes: np.ndarray | None = None
     """int16[n, C, 4] px, -1 where a label is absent; None of crops."""
 

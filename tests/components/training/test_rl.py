@@ -41,7 +41,10 @@ def groups(checkpoint: Checkpoint, config: RlConfig) -> list[Group]:
     return sample(checkpoint, draw(asked, config, Workers(), 0), config, seed=1)
 
 
-def rewarded(group: Group, rewards: list[float]) -> Group:
+def rewarded(group: Group, rewards: list[float], *, whole: bool = True) -> Group:
+    """whole: judge answers of an untrained model, which never end, as if they had."""
+    for rollout in group.rollouts:
+        rollout.truncated = not whole
     return Group(group.rollouts, rewards, dict.fromkeys(FIGURES, 0.0))
 
 
@@ -106,9 +109,7 @@ def test_flat_groups_move_nothing_and_do_not_dilute(checkpoint: Checkpoint, smal
 
 def test_what_is_rewarded_becomes_likelier(checkpoint: Checkpoint, small: RlConfig) -> None:
     (group, *_) = groups(checkpoint, small)
-    group = rewarded(Group([r for r in group.rollouts], [], {}), [1.0, 0.0, 0.0, 0.0])
-    for rollout in group.rollouts:
-        rollout.truncated = False
+    group = rewarded(Group(list(group.rollouts), [], {}), [1.0, 0.0, 0.0, 0.0])
 
     def likelihood() -> list[float]:
         from model.learning.losses import target_logprobs
@@ -128,7 +129,7 @@ def test_a_truncated_answer_teaches_nothing(checkpoint: Checkpoint, small: RlCon
     (group, *_) = groups(checkpoint, small)
     assert all(rollout.truncated for rollout in group.rollouts)
     before = weights(checkpoint)
-    figures = step(checkpoint, [rewarded(group, [1.0, 0.0, 0.0, 0.0])], small)
+    figures = step(checkpoint, [rewarded(group, [1.0, 0.0, 0.0, 0.0], whole=False)], small)
     assert figures["tokens"] == 0
     assert all(torch.equal(p, q) for p, q in zip(weights(checkpoint), before, strict=True))
 

@@ -45,8 +45,14 @@ def dictate(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
     return speak
 
 
-IMAGE_ANSWER = "<think>The left thalamus is at <|box_start|>[3,4,20,17]<|box_end|> It is at <|box_start|>[0,0,9,30]<|box_end|>.</think>A. Yes<|im_end|>"
-VOLUME_ANSWER = "<think>At <|box_start|>[3,4,0,20,17,3]<|box_end|> and <|box_start|>[8,8,2,12,30,3]<|box_end|>.</think>B. No<|im_end|>"
+IMAGE_ANSWER = (
+    "<think>The left thalamus is at <|box_start|>[3,4,20,17]<|box_end|> "
+    "It is at <|box_start|>[0,0,9,30]<|box_end|>.</think>A. Yes<|im_end|>"
+)
+VOLUME_ANSWER = (
+    "<think>At <|box_start|>[3,4,0,20,17,3]<|box_end|> and "
+    "<|box_start|>[8,8,2,12,30,3]<|box_end|>.</think>B. No<|im_end|>"
+)
 
 
 def cold_logprobs(checkpoint: Checkpoint, rollout: Rollout, pictures: list) -> torch.Tensor:

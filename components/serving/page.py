@@ -28,7 +28,7 @@ from model.interface.question import Question
 from model.interface.trace import Trace
 
 HERE = Path(__file__).parent
-SIDE_2D, SIDE_3D = 640, 288
+SIDE_2D, SIDE_3D = 640, 384
 """Longest side of a slice in the page, px."""
 VIEW_BYTES, SEEN_BYTES, CROP_BYTES = 180_000, 45_000, 45_000
 """What the slices for people, the slices as the model saw them, and all crops may take; base64 adds a third."""

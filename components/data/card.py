@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from components.data.anatomy import Subject
 from components.data.config import DataConfig
+from components.data.lesions import VISIBLE_CNR
+from components.data.studies import LEAST_SEEN
 from model.imaging import shards
 from model.imaging.frame import LETTERS
 from model.imaging.prepare import Prepared, prepare
@@ -195,7 +197,8 @@ def _page(metrics: dict[str, Any]) -> str:
         for name, row in metrics["guessing"]["test"].items()
     ]
     residual = ", ".join(f"{name} {mm}" for name, mm in metrics["landmark_residual_mm"].items())
-    return PAGE.format(splits="\n".join(rows), guessing="\n".join(guess), residual=residual)
+    floor = {"cnr": VISIBLE_CNR, "flat": LEAST_SEEN[2], "deep": LEAST_SEEN[3]}
+    return PAGE.format(splits="\n".join(rows), guessing="\n".join(guess), residual=residual, **floor)
 
 
 PAGE = """# Data card
@@ -230,19 +233,19 @@ Accuracy on `test` of the option that was right most often for that wording in `
 
 ## How it is made
 
-A subject's labels are warped, six kinds of lesion are drawn with exact masks, and tissue classes are painted as T1, T2,
-FLAIR or CT with texture, point spread, bias field and noise. A lesion is asked about only where it can be seen: contrast
-to noise of 2 or more on the picture a model is shown, and at least 14 pixels of a slice or 8 voxels of a volume. What is
-painted but not seen is never asked about, neither as present nor as absent. Every family keeps a margin: sizes differ by
-a quarter, centres by 10 mm, 70 % of a lesion lies in its host.
+A subject's labels are warped, six kinds of lesion are drawn with exact masks, and tissue classes are painted as T1,
+T2, FLAIR or CT with texture, point spread, bias field and noise. A lesion is asked about only where it can be seen:
+contrast to noise of {cnr} or more over at least {flat} pixels of a slice or {deep} voxels of a volume, on the picture
+a model is shown. What is painted but not seen is never asked about, neither as present nor as absent. Every family
+keeps a margin: sizes differ by a quarter, centres by 10 mm, 70 % of a lesion lies in its host.
 
 ## What it can't tell
 
-* Painted images are not scans: no vessels, no face, no mass effect, tissue without its own variation. Accuracy here says
-  nothing about patients.
-* No donor's map has white matter, ventricles, cerebellum, brainstem or corpus callosum: those are one atlas brain, carried
-  over by a spline through common landmarks (mean residual, mm: {residual}). Answers name them `propagated`; the
-  donor's own cortex and deep grey matter (`own`) are the honest held-out test.
+* Painted images are not scans: no vessels, no face, no mass effect, tissue without its own variation. Accuracy here
+  says nothing about patients.
+* No donor's map has white matter, ventricles, cerebellum, brainstem or corpus callosum: those are one atlas brain,
+  carried over by a spline through common landmarks (mean residual, mm: {residual}). Remarks call them
+  `propagated`; the donor's own cortex and deep grey matter (`own`) are the honest held-out test.
 * One subject in `val`, one in `test`: intervals over heads say how sure a number is for this brain, not for people.
 * `real` is an average of 152 people, without lesions; its labels fit to a voxel or two.
 * Absolute volumes are not to be trusted: two of the six donors are in another scale than the others.

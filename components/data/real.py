@@ -15,7 +15,7 @@ from components.data.studies import PLANES, Told
 from model.imaging.shards import Study
 from model.imaging.volume import SLICE_AXIS, Volume
 
-SHAPE = (208, 208, 160)
+SHAPE = (208, 208, 176)
 """Voxels of 1 mm: the field of view of the painted heads."""
 SPLIT = "real"
 SUBJECT = "icbm-2009c"

@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint infra/constraints.txt
 
-.PHONY: demo test check
+.PHONY: demo test check bench
 
 demo: $(STAMP)  ## the whole loop, then where to look
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
@@ -17,6 +17,9 @@ check: $(STAMP)  ## lint, format, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+bench: $(STAMP)  ## measured ratios, into results/bench
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.evaluation.bench
 
 $(STAMP): pyproject.toml infra/constraints.txt infra/anatomy-requirements.txt
 	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,6 +171,15 @@ def fetch(name: str, version: int, into: Path) -> None:
                 where=uri,
                 next="urm rollback, or urm demo to register again",
             ) from error
+
+
+def commit() -> str:
+    """The commit the code is at, with "+" when files differ from it; "" outside git."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 # The store

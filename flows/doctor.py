@@ -46,17 +46,17 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in (*PACKAGES, *ANATOMY):
+    for name in (*PACKAGES, *ANATOMY, *BROKEN):
         try:
-            yield Finding("ok", f"{name} {version(name)}")
+            found = version(name)
         except PackageNotFoundError:
             yield Finding("fail", f"{name} is not installed", "rm -f .venv/.installed && make .venv/.installed")
-    for name, bound in BROKEN.items():
-        found = version(name)
-        if tuple(int(part) for part in found.split(".")[:2]) >= bound:
-            yield Finding(
-                "fail", f"{name} {found} breaks Prefect's server", f"pip install '{name}<{bound[0]}.{bound[1]}'"
-            )
+            continue
+        bound = BROKEN.get(name)
+        if bound and tuple(int(part) for part in found.split(".")[:2]) >= bound:
+            yield Finding("fail", f"{name} {found} breaks Prefect", f"pip install '{name}<{bound[0]}.{bound[1]}'")
+        else:
+            yield Finding("ok", f"{name} {found}")
 
 
 def _machine(root: Path) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ to date did not run, and its result must be recorded all the same. Doing it agai
 """
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ def log(config: EvaluateConfig, pictures: Mapping[str, np.ndarray]) -> str:
         "evaluate",
         key=md5[str(config.out / "metrics.json")],
         metrics=report.flat(read_metrics(config)),
-        tags={**tags, tracking.CKPT_MD5: md5[str(folder)], "git": commit()},
+        tags={**tags, tracking.CKPT_MD5: md5[str(folder)], "git": tracking.commit()},
         files=[LOCK, Path("params.yaml"), *(config.out / name for name in ("metrics.json", "table.md", traces.FILE))],
         pictures=pictures,
     )
@@ -58,7 +57,7 @@ def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
     name = candidate_name(config)
     metrics = read_metrics(config)
     numbers, data = metrics[name][SPLIT], metrics["digests"]["data"]
-    tags = {tracking.CKPT_MD5: outs(LOCK)[str(config.checkpoints[name])], "git": commit()}
+    tags = {tracking.CKPT_MD5: outs(LOCK)[str(config.checkpoints[name])], "git": tracking.commit()}
     version = versions.register(config.checkpoints[name], numbers, data, run, tags)
     champion = versions.aliases().get(versions.CHAMPION)
     before = versions.numbers(champion, data) if champion else None
@@ -88,11 +87,3 @@ def outs(lock: Path) -> dict[str, str]:
         raise Failure("nothing has been made yet", where=str(lock), next="urm demo")
     stages = yaml.safe_load(lock.read_text())["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
-
-
-def commit() -> str:
-    """The commit the code is at, with "+" when files differ from it; "" outside git."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip()

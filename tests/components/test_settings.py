@@ -5,6 +5,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.data.config import DataConfig
+from components.evaluation.bench import BenchConfig
 from components.evaluation.config import EvaluateConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections
@@ -21,6 +22,7 @@ CONFIGS = {
     "sft": SftConfig,
     "rl": RlConfig,
     "evaluate": EvaluateConfig,
+    "bench": BenchConfig,
     "gate": GateConfig,
     "drift": WatchConfig,
 }

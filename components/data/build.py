@@ -86,8 +86,9 @@ def _asked(told: Iterable[Told], ask: tuple[int, int], random: np.random.Generat
 
 def _tasks(config: DataConfig, split: str, anatomy: dict[str, Subject]) -> Iterator[Task]:
     if split in WINDOWS:
+        grid = heads.Grid(config.window_grid, studies.FIELD_MM)
         for k in range(config.window_studies):
-            yield Task(split, k, anatomy[VAL[0]], WINDOWS[split], corpus.GRID, config.seed, False, 1, (1, 0))
+            yield Task(split, k, anatomy[VAL[0]], WINDOWS[split], grid, config.seed, False, 1, (1, 0))
         return
     n, slices, people = {
         "train": (config.heads_train, config.slices_per_head, TRAIN),
@@ -96,9 +97,10 @@ def _tasks(config: DataConfig, split: str, anatomy: dict[str, Subject]) -> Itera
     }[split]
     wanted = _wanted(config, split)
     ask = ceil(CHOICE * wanted[0] / (n * slices)), ceil(CHOICE * wanted[1] / n)
+    grid = heads.Grid(config.grid, studies.FIELD_MM)
     for k in range(n):
         subject = anatomy[people[k % len(people)]]
-        yield Task(split, k, subject, contrasts.TRAINED, studies.GRID, config.seed, True, slices, ask)
+        yield Task(split, k, subject, contrasts.TRAINED, grid, config.seed, True, slices, ask)
 
 
 def _real(config: DataConfig) -> Iterator[Made]:

@@ -26,6 +26,10 @@ class DataConfig(BaseModel):
     questions_real: tuple[int, int] = (30, 10)
     slices_real: int = Field(12, ge=3)
     """Of the one real study, a third of them in each plane."""
+    grid: tuple[int, int, int] = (128, 128, 64)
+    """Voxels of a painted head (x, y, z); its field of view is `studies.FIELD_MM`."""
+    window_grid: tuple[int, int, int] = (96, 96, 64)
+    """The same, of the drift windows: the grid the tower was pretrained on."""
     window_studies: int = Field(120, ge=1)
     """Slices, each of its own head and with one question, in each window of the drift check."""
     workers: int = Field(2, ge=1)

@@ -25,7 +25,8 @@ from model.imaging.volume import SLICE_AXIS, Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 
-GRID = heads.Grid((128, 128, 64), (208.0, 208.0, 176.0))
+FIELD_MM = (208.0, 208.0, 176.0)
+"""Field of view along (x, y, z)."""
 PLANES = ("axial", "coronal", "sagittal")
 KINDS = tuple(lesions.KINDS)
 TELLING = {

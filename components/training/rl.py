@@ -43,24 +43,24 @@ class RlConfig(BaseModel):
     out: Path = Path("checkpoints/rl")
     results: Path = Path("results/rl/metrics.json")
     seed: int = 5
-    steps: int = Field(60, ge=1)
-    images: int = Field(6, ge=0)
+    steps: int = Field(default=60, ge=1)
+    images: int = Field(default=6, ge=0)
     """Questions about images a step, over all workers."""
-    volumes: int = Field(2, ge=0)
+    volumes: int = Field(default=2, ge=0)
     """Questions about volumes a step, over all workers: about the paper's 170 to 50."""
-    group: int = Field(8, ge=2)
+    group: int = Field(default=8, ge=2)
     """Answers sampled to each question."""
-    temperature: float = Field(1.0, gt=0)
-    max_tokens: int = Field(120, ge=8)
+    temperature: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=120, ge=8)
     """Sampled tokens an answer; a longer one is cut and left out of the update."""
-    lr: float = Field(1e-4, gt=0)
+    lr: float = Field(default=1e-4, gt=0)
     """Constant after ten steps. A real 7B model wants 1e-6."""
     clip: tuple[float, float] = (0.2, 0.28)
-    micro_batch: int = Field(4, ge=1)
+    micro_batch: int = Field(default=4, ge=1)
     """Groups that go through the model together."""
-    save_every: int = Field(20, ge=1)
-    workers: int = Field(2, ge=1)
-    threads: int = Field(1, ge=1)
+    save_every: int = Field(default=20, ge=1)
+    workers: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
     """Of each worker."""
     gpu: bool = False
 

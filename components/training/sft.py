@@ -38,18 +38,18 @@ class SftConfig(BaseModel):
     out: Path = Path("checkpoints/sft")
     results: Path = Path("results/sft/metrics.json")
     seed: int = 3
-    epochs: int = Field(4, ge=1)
-    lr: float = Field(1e-3, gt=0)
+    epochs: int = Field(default=4, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
     """Peak of a cosine with 3 % warm-up. A real 7B model wants 1e-5."""
-    weight_decay: float = Field(0.01, ge=0)
-    studies: int = Field(24, ge=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    studies: int = Field(default=24, ge=1)
     """A step, over all workers; images and volumes in proportion."""
-    micro_batch: int = Field(8, ge=1)
+    micro_batch: int = Field(default=8, ge=1)
     """Rows that go through the model together."""
-    save_every: int = Field(60, ge=1)
+    save_every: int = Field(default=60, ge=1)
     """Steps between checkpoints."""
-    workers: int = Field(2, ge=1)
-    threads: int = Field(1, ge=1)
+    workers: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
     """Of each worker."""
     gpu: bool = False
 

@@ -18,15 +18,15 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    patch: int = Field(8, ge=2)
+    patch: int = Field(default=8, ge=2)
     """Side of a vision patch, px."""
-    merge: int = Field(2, ge=1)
+    merge: int = Field(default=2, ge=1)
     """Patches a side that become one token."""
-    image_side: int = Field(96, ge=16)
+    image_side: int = Field(default=96, ge=16)
     """Longest side of a 2D image in model space, px; the other follows the aspect in mm."""
-    volume_side: int = Field(64, ge=16)
+    volume_side: int = Field(default=64, ge=16)
     """Both sides of a slice of a volume in model space, px."""
-    slices: int = Field(32, ge=2)
+    slices: int = Field(default=32, ge=2)
     """Slices a volume is serialised to, inferior to superior."""
     slice_labels: bool = True
     """Write each slice's index before its picture. The paper doesn't; a tiny model needs it."""
@@ -36,9 +36,9 @@ class Contract(BaseModel):
     """(level, width) of a CT, Hounsfield units."""
     crop_source: Literal["native", "model"] = "native"
     """Crops come from the source voxels, or from model space as in the paper."""
-    crop_side: int = Field(32, ge=16)
+    crop_side: int = Field(default=32, ge=16)
     """Longest side of a crop as the model sees it, px."""
-    crop_slices: int = Field(4, ge=1)
+    crop_slices: int = Field(default=4, ge=1)
     """Most slices of one cuboid that are injected, evenly spread; the paper injects all."""
     think: Literal["special"] = "special"
     """<think> and </think> are special tokens."""

@@ -5,6 +5,7 @@ micro-batches and workers, so a short sample's tokens weigh as much as a long on
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from model.vlm.forward import embed, hidden, logits
 from model.vlm.tokens import Vocabulary
 
 
-def target_logprobs(vlm: torch.nn.Module, packed: Packed, vocabulary: Vocabulary) -> Tensor:
+def target_logprobs(vlm: Any, packed: Packed, vocabulary: Vocabulary) -> Tensor:
     """Natural log-probability float32[T] of each trained token; the head runs only where one is predicted."""
     states = hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
     row, column = packed.target.unbind(1)

@@ -51,8 +51,16 @@ class Packed:
     """int64[T]: which branch of the whole batch a trained token belongs to."""
 
     def to(self, device: torch.device) -> "Packed":
-        moved = [getattr(self, name) for name in self.__slots__]
-        return Packed(*([f.to(device) for f in x] if isinstance(x, list) else x.to(device) for x in moved))
+        return Packed(
+            self.ids.to(device),
+            self.is_picture.to(device),
+            self.places.to(device),
+            self.mask.to(device),
+            [feature.to(device) for feature in self.features],
+            self.target.to(device),
+            self.weights.to(device),
+            self.branch.to(device),
+        )
 
 
 def pack(rows: Sequence[Row], multiple: int = 64) -> Packed:

@@ -5,6 +5,7 @@ tokens after an injected picture where a text token would stand.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ class Memory:
         return chosen
 
 
-def embed(vlm: torch.nn.Module, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor]) -> Tensor:
+def embed(vlm: Any, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor]) -> Tensor:
     """int64[B, L], bool[B, L] and the pictures' tokens in reading order -> float[B, L, hidden].
 
     Raises ValueError where the pictures don't fill their places exactly.
@@ -65,9 +66,7 @@ def embed(vlm: torch.nn.Module, ids: Tensor, is_picture: Tensor, features: Seque
     return embedded.masked_scatter(is_picture[..., None], torch.cat(list(features)).to(embedded.dtype))
 
 
-def hidden(
-    vlm: torch.nn.Module, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None
-) -> Tensor:
+def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None) -> Tensor:
     """Last hidden states float[B, L, hidden].
 
     places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
@@ -84,7 +83,7 @@ def hidden(
     return out.last_hidden_state
 
 
-def logits(vlm: torch.nn.Module, hidden_states: Tensor, vocabulary: Vocabulary) -> Tensor:
+def logits(vlm: Any, hidden_states: Tensor, vocabulary: Vocabulary) -> Tensor:
     """Scores float32[..., vocab]; what may never be sampled is -inf, in rollouts and in training alike."""
     scores = vlm.lm_head(hidden_states).float()
     banned = torch.tensor(vocabulary.never_sampled, device=scores.device)

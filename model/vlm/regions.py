@@ -5,6 +5,7 @@ mask together or not at all.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,6 @@ def inject(strip: Strip, pictures: Sequence[np.ndarray], contract: Contract, voc
 
 
 @torch.no_grad()
-def features_of(vlm: torch.nn.Module, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
+def features_of(vlm: Any, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
     """Visual tokens of each picture, through the frozen tower."""
     return encode(vlm.model.visual, pictures, contract)

@@ -6,6 +6,7 @@ result is the same and a 32-slice volume needs 6 attention calls instead of 192.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def grid_of(picture_shape: Sequence[int], contract: Contract) -> tuple[int, int]
     return height // contract.factor, width // contract.factor
 
 
-def encode(visual: torch.nn.Module, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
+def encode(visual: Any, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
     """Each picture's visual tokens, float[tokens, hidden], in the order given.
 
     pictures: uint8[h, w] each, of any mix of sizes. Equal sizes share a pass.
@@ -58,7 +59,7 @@ def encode(visual: torch.nn.Module, pictures: Sequence[np.ndarray], contract: Co
     return [tokens for tokens in found if tokens is not None]
 
 
-def encode_equal(visual: torch.nn.Module, pictures: np.ndarray, contract: Contract) -> Tensor:
+def encode_equal(visual: Any, pictures: np.ndarray, contract: Contract) -> Tensor:
     """uint8[n, h, w] -> float[n, tokens, hidden]."""
     device = visual.patch_embed.proj.weight.device
     patches = patchify(pictures, contract).to(device)
@@ -74,12 +75,12 @@ def encode_equal(visual: torch.nn.Module, pictures: np.ndarray, contract: Contra
     )
 
 
-def merge(visual: torch.nn.Module, x_NPD: Tensor) -> Tensor:
+def merge(visual: Any, x_NPD: Tensor) -> Tensor:
     """Patches to tokens: [n, patches, tower] -> [n, tokens, hidden]."""
     return visual.merger(x_NPD.flatten(0, 1)).view(len(x_NPD), -1, visual.merger.mlp[-1].out_features)
 
 
-def whole_picture_pass(visual: torch.nn.Module, patches: Tensor, rows: int, columns: int, merge: int) -> Tensor:
+def whole_picture_pass(visual: Any, patches: Tensor, rows: int, columns: int, merge: int) -> Tensor:
     """The blocks of the tower over n equal pictures: [n, patches, pixels] -> [n, patches, tower]."""
     n, length, _ = patches.shape
     weight = visual.patch_embed.proj.weight

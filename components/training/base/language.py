@@ -7,6 +7,7 @@ branches of one row, so that a volume's 600 tokens of pictures are paid for once
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class Taught:
 
 @torch.no_grad()
 def encode_scenes(
-    vlm: torch.nn.Module,
+    vlm: Any,
     scenes: Sequence[Scene],
     names: Sequence[str],
     first_lesion: int,
@@ -65,9 +66,7 @@ def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> Row:
     return Row(taught.shared, branches, [f.float() for f in taught.features])
 
 
-def lesson_loss(
-    vlm: torch.nn.Module, packed: Packed, vocabulary: Vocabulary, number_ids: Tensor
-) -> tuple[Tensor, float]:
+def lesson_loss(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Tensor) -> tuple[Tensor, float]:
     """Token-mean cross entropy with blurred coordinates, and the share of tokens guessed right."""
     states = hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
     row, column = packed.target.unbind(1)
@@ -87,7 +86,7 @@ def lesson_loss(
 
 
 def teach(
-    vlm: torch.nn.Module,
+    vlm: Any,
     images: Sequence[Taught],
     volumes: Sequence[Taught],
     vocabulary: Vocabulary,

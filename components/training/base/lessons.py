@@ -60,11 +60,11 @@ class Teacher:
         name = self._one()
         return f"What is at {self._numbers(name)}?", f"{name}{TURN_END}"
 
-    def choose_name(self) -> Lesson:
+    def choose_name(self) -> Lesson | None:
         name = self._one()
         return self._choice(f"What is at {self._numbers(name)}?", name, self._others(name), "")
 
-    def choose_box(self) -> Lesson:
+    def choose_box(self) -> Lesson | None:
         name = self._one()
         wrong = [self._numbers(other) for other in self._others(name, seen=True)]
         return self._choice(f"Which box holds the {name}?", self._numbers(name), wrong, self._box(name) + " ")

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,22 +40,22 @@ class BaseConfig(BaseModel):
     out: Path = Path("checkpoints/base")
     results: Path = Path("results/base/metrics.json")
     seed: int = 11
-    vocab: int = Field(1100, ge=600)
+    vocab: int = Field(default=1100, ge=600)
     """Tokens, specials and single bytes included."""
-    slices_per_volume: int = Field(6, ge=3)
+    slices_per_volume: int = Field(default=6, ge=3)
     """2D scenes cut from each volume, planes in turn."""
-    tower_steps: int = Field(2000, ge=1)
-    tower_lr: float = Field(2e-3, gt=0)
+    tower_steps: int = Field(default=2000, ge=1)
+    tower_lr: float = Field(default=2e-3, gt=0)
     tower_batch: tuple[int, int, int, int] = (32, 14, 12, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(1300, ge=1)
+    steps: int = Field(default=1300, ge=1)
     """Of the language half."""
-    lr: float = Field(2e-3, gt=0)
+    lr: float = Field(default=2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
     """(images, volumes) a step."""
     lessons: tuple[int, int] = (8, 12)
     """About each (image, volume)."""
-    threads: int = Field(2, ge=1)
+    threads: int = Field(default=2, ge=1)
 
 
 def run(config: BaseConfig) -> dict:
@@ -149,7 +150,7 @@ def reading(corpus: Corpus, images: list[Scene], volumes: list[Scene], random: n
 
 
 def teach_tower_once(
-    visual: torch.nn.Module,
+    visual: Any,
     images: list[Scene],
     volumes: list[Scene],
     corpus: Corpus,

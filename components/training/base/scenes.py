@@ -42,7 +42,7 @@ class Scene:
         counts = np.bincount(self.labels.ravel(), minlength=len(names))
         wanted = [
             k
-            for k in np.flatnonzero(counts >= LEAST_PX[self.dimension])
+            for k in np.flatnonzero(counts >= LEAST_PX[self.dimension]).tolist()
             if names[k] not in NOT_ASKED and k not in self.ignored
         ]
         return {names[k]: box_of(self.labels == k) for k in wanted}
@@ -50,7 +50,11 @@ class Scene:
     def absent(self, names: Sequence[str]) -> list[str]:
         """Structures and lesions of which not one pixel is there."""
         counts = np.bincount(self.labels.ravel(), minlength=len(names))
-        return [names[k] for k in np.flatnonzero(counts == 0) if names[k] not in NOT_ASKED and k not in self.ignored]
+        return [
+            names[k]
+            for k in np.flatnonzero(counts == 0).tolist()
+            if names[k] not in NOT_ASKED and k not in self.ignored
+        ]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ places that a language model can read off.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -152,7 +153,7 @@ def disturbed(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def dense_loss(
-    visual: nn.Module, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor
+    visual: Any, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor
 ) -> dict[str, Tensor]:
     """importance: float[C]; asked: bool[C], labels whose boxes are taught."""
     n, height, width = batch.pictures.shape
@@ -190,7 +191,7 @@ def dense_loss(
 
 
 def teach_tower(
-    visual: nn.Module,
+    visual: Any,
     pools: Sequence[tuple[Pool, int]],
     names: Sequence[str],
     first_lesion: int,

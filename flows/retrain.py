@@ -51,7 +51,7 @@ class Outcome:
     drift: list[Verdict]
 
 
-@flow(name="retrain", validate_parameters=False)
+@flow(name="retrain")
 def retrain() -> Outcome:
     home = environment.settle()
     evaluate = settings.load("evaluate", EvaluateConfig)

@@ -9,6 +9,7 @@ from components import environment, tracking
 from components.registry import versions
 from components.registry.promotion import promote
 from flows import demo, record
+from model.interface.errors import BadInput, Failure, TryAgain
 from tests.flows import repo
 
 
@@ -80,3 +81,24 @@ def test_a_page_of_one_answer_is_written(outcomes: list) -> None:
     page = demo.write_example(EvaluateConfig())
     assert page.is_file()
     assert "Is there a blob?" in page.read_text()
+
+
+def test_only_what_may_work_later_is_tried_again(clone: Path) -> None:
+    from prefect import flow
+
+    from flows.retrain import step
+
+    calls: list[str] = []
+
+    def fail(kind: type[Failure]) -> None:
+        calls.append(kind.__name__)
+        raise kind("no", where="here", next="wait")
+
+    @flow(name="tries")
+    def tries() -> None:
+        for kind in (BadInput, TryAgain):
+            with pytest.raises(kind):
+                step(fail, retries=1)(kind)
+
+    tries()
+    assert calls == ["BadInput", "TryAgain", "TryAgain"]

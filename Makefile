@@ -19,7 +19,7 @@ check: $(STAMP)  ## lint, format, types, import contracts
 	@$(BIN)/lint-imports
 
 bench: $(STAMP)  ## measured ratios, into results/bench
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.evaluation.bench
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.bench
 
 $(STAMP): pyproject.toml infra/constraints.txt infra/anatomy-requirements.txt
 	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.bench.run import BenchConfig
 from components.data.config import DataConfig
-from components.evaluation.bench import BenchConfig
 from components.evaluation.config import EvaluateConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections

@@ -143,7 +143,7 @@ def provenance_of(subject: str) -> str:
 
 def _stored(image: np.ndarray, labels: np.ndarray, contrast: str) -> np.ndarray:
     """Values as a scanner would write them, air without its noise: no window shows it, and it doesn't compress."""
-    air = ~ndi.binary_dilation(labels > 0)
+    air = np.logical_not(ndi.binary_dilation(labels > 0))
     if contrasts.modality_of(contrast) == "CT":
         return np.where(air, -1000, np.clip(np.rint(image), -1024, 3000)).astype(np.int16)
     return np.where(air, 0, np.clip(np.rint(image * MR_SCALE), 0, 255)).astype(np.uint8)
@@ -240,7 +240,7 @@ def _large_pieces(core: np.ndarray, volume: Volume) -> np.ndarray:
     size = np.bincount(pieces.ravel()) * _voxel_mm(volume)
     large = size >= LEAST_PIECE_MM[volume.dimension]
     large[0] = False
-    return large[pieces]
+    return large[np.asarray(pieces, np.intp)]
 
 
 def _voxel_mm(volume: Volume) -> float:

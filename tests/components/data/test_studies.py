@@ -80,7 +80,7 @@ def test_a_lesion_painted_like_its_surroundings_is_hidden(anatomy):
 @pytest.mark.parametrize("contrast", contrasts.TRAINED)
 def test_voxels_are_stored_as_a_scanner_writes_them(anatomy, contrast):
     some = studies.make_head(np.random.default_rng(0), "h", "train", anatomy["9861"], (contrast,), GRID)
-    air = ~ndi.binary_dilation(some.labels > 0)
+    air = np.logical_not(ndi.binary_dilation(some.labels > 0))
     if contrast == "CT":
         assert some.voxels.dtype == np.int16
         assert abs(np.median(some.voxels[some.labels == ID["left white matter"]]) - 28) < 8

@@ -1,0 +1,141 @@
+"""Answers that are dictated, so that both ways of making them say the very same tokens.
+
+A volume of noise costs what a head costs, and a dictated answer points as often as the figure needs it to,
+whatever the checkpoint has learnt. Only what is said is dictated: every score is the model's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.imaging.prepare import Prepared, prepare
+from model.imaging.volume import Volume
+from model.interface import grammar
+from model.interface.boxes import Box
+from model.interface.contract import Contract
+from model.interface.prompt import question_text
+from model.interface.question import Question
+from model.vlm import engine
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.engine import Rollout, Sampling
+from model.vlm.forward import Memory, embed, hidden, logits
+from model.vlm.regions import features_of, inject, look
+from model.vlm.tokens import Strip, Vocabulary, ask, open_study
+from model.vlm.tower import grid_of
+
+SHAPE, SPACING_MM = (128, 128, 64), (1.625, 1.625, 2.75)
+"""Of the data set's volumes: (x, y, z)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dictated:
+    """A question, and the tokens of its answer."""
+
+    prepared: Prepared
+    question: Question
+    ids: list[int]
+
+
+def noise(contract: Contract, random: np.random.Generator) -> Prepared:
+    """A volume of noise, prepared."""
+    voxels = random.integers(0, 256, SHAPE, dtype=np.uint8)
+    return prepare(Volume(voxels, np.diag([*SPACING_MM, 1.0]), "MR", True, "axial"), contract)
+
+
+def dictated(
+    prepared: Prepared, name: str, boxes: int, vocabulary: Vocabulary, random: np.random.Generator
+) -> Dictated:
+    """An answer that points `boxes` times, anywhere. name: the structure that is asked about."""
+    question = Question("", "", "", "", 3, "existence verification", f"Is the {name} seen?", ("Yes", "No"), 0)
+    pointing = (f"It is at {grammar.write_box(_box(prepared, random), flat=False)} " for _ in range(boxes))
+    text = grammar.THINK_OPEN + "".join(pointing) + grammar.write_answer("A", "Yes") + grammar.TURN_END
+    return Dictated(prepared, question, vocabulary.own(text))
+
+
+def _box(prepared: Prepared, random: np.random.Generator) -> Box:
+    low = [int(random.integers(0, n // 2)) for n in prepared.frame.shape]
+    size = [int(random.integers(1, n // 2 + 1)) for n in prepared.frame.shape]
+    return Box.of((*low, *(a + b for a, b in zip(low, size, strict=True))))
+
+
+class _Speaking(engine._Batch):
+    """The engine's own batch, except that it is told which token comes next."""
+
+    def __init__(self, checkpoint: Checkpoint, said: Sequence[Dictated]) -> None:
+        roomy = Sampling(max_tokens=1 + max(len(one.ids) for one in said), max_boxes=1000)
+        super().__init__(checkpoint, [(one.prepared, one.question) for one in said], roomy, torch.Generator())
+        self.said = [one.ids for one in said]
+
+    def _draw(self, scores: Tensor) -> list[tuple[int, float]]:
+        """A row that waits for the others is asked as well; what it is told then is not used."""
+        places = [min(len(self.rollouts[i].logprobs), len(self.said[i]) - 1) for i in self.row_of]
+        tokens = torch.tensor([self.said[i][at] for i, at in zip(self.row_of, places, strict=True)])
+        logprobs = scores.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+        return list(zip(tokens.tolist(), logprobs.tolist(), strict=True))
+
+
+@torch.no_grad()
+def together(checkpoint: Checkpoint, said: Sequence[Dictated]) -> list[Rollout]:
+    """Our way: every study is read once, its answers are rows that continue from there."""
+    return _Speaking(checkpoint, said).run()
+
+
+def logprobs(rollouts: Sequence[Rollout]) -> Tensor:
+    """float[tokens] of all answers, one after another."""
+    return torch.tensor([logprob for rollout in rollouts for logprob in rollout.logprobs])
+
+
+@torch.no_grad()
+def rereading(checkpoint: Checkpoint, said: Dictated) -> Tensor:
+    """A peer's way: every round reads all pictures and the whole row so far anew; float[tokens].
+
+    Within a round it keeps keys and values, as any server does.
+    """
+    vocabulary, contract = checkpoint.vocabulary, checkpoint.contract
+    pictures = list(said.prepared.slices)
+    shared = open_study(vocabulary, [grid_of(p.shape, contract) for p in pictures], 3, contract)
+    row = _joined(shared, ask(shared, vocabulary, question_text(said.question, ())))
+    found: list[Tensor] = []
+    for words in _rounds(said.ids, vocabulary.box_close):
+        memory = Memory(len(checkpoint.vlm.model.language_model.layers))
+        scores = _read(checkpoint, row, 0, features_of(checkpoint.vlm, pictures, contract), memory)
+        for token in words[:-1]:
+            found.append(scores[token])
+            row.write([token])
+            scores = _read(checkpoint, row, len(row) - 1, [], memory)
+        found.append(scores[words[-1]])
+        row.write(words[-1:])
+        box = grammar.last_box(vocabulary.text(words))
+        if isinstance(box, Box):
+            shown = look(said.prepared, box, contract)
+            inject(row, shown, contract, vocabulary)
+            pictures += shown
+    return torch.stack(found)
+
+
+def _rounds(ids: Sequence[int], box_close: int) -> list[list[int]]:
+    """The answer cut behind every box."""
+    ends = [i + 1 for i, token in enumerate(ids) if token == box_close]
+    return [list(ids[a:b]) for a, b in zip([0, *ends], [*ends, len(ids)], strict=True)]
+
+
+def _joined(shared: Strip, branch: Strip) -> Strip:
+    return Strip(
+        ids=shared.ids + branch.ids,
+        places=shared.places + branch.places,
+        is_picture=shared.is_picture + branch.is_picture,
+        trained=shared.trained + branch.trained,
+        end=branch.end,
+    )
+
+
+def _read(checkpoint: Checkpoint, row: Strip, since: int, features: list[Tensor], memory: Memory) -> Tensor:
+    """Run the row from `since` on; log-probabilities float[vocab] of what comes next."""
+    ids, is_picture, places = (torch.tensor(column[since:])[None] for column in (row.ids, row.is_picture, row.places))
+    mask = torch.ones(1, ids.shape[1], len(row), dtype=torch.bool).tril(since)
+    embedded = embed(checkpoint.vlm, ids, is_picture, features)
+    states = hidden(checkpoint.vlm, embedded, places, mask, memory)
+    return logits(checkpoint.vlm, states[0, -1], checkpoint.vocabulary).log_softmax(-1)

@@ -1,0 +1,82 @@
+"""Two ways to the same numbers: are they the same, and what does each cost?
+
+Costs are CPU seconds of the one thread that works, so that other work on the machine counts little. The two
+ways take turns, after a warm-up that shows whether they agree and how much memory each takes.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.interface.errors import Failure
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Both ways give the same tensor, or comparing their costs would mean nothing."""
+
+    ours: Callable[[], Tensor]
+    peer: Callable[[], Tensor]
+    peer_is: str
+    """What the peer does differently, in one sentence."""
+    n: int
+    """Answers each way makes or learns from."""
+    tolerance: float = 1e-4
+    """Largest absolute difference that another order of fp32 sums may make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    seconds: float
+    """CPU seconds of one run, the least of several."""
+    memory_mb: int | None
+    """Most memory of the whole process while it ran; None where the system doesn't tell (it is not Linux)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    ours: Cost
+    peer: Cost
+    max_abs_diff: float
+
+
+def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
+    """Raises Failure when the two ways disagree."""
+    torch.set_num_threads(1)
+    ours, ours_mb = _with_peak(comparison.ours)
+    peer, peer_mb = _with_peak(comparison.peer)
+    apart = float((ours - peer).abs().max())
+    if not apart <= comparison.tolerance:
+        raise Failure(
+            "the two ways disagree, so their costs can't be compared",
+            where=f"{name}, largest difference {apart:.2g}, wanted at most {comparison.tolerance:g}",
+            next="pytest tests/model",
+        )
+    seconds = [(_seconds(comparison.ours), _seconds(comparison.peer)) for _ in range(repeats)]
+    least_ours, least_peer = (min(column) for column in zip(*seconds, strict=True))
+    return Compared(Cost(least_ours, ours_mb), Cost(least_peer, peer_mb), apart)
+
+
+def _seconds(work: Callable[[], Tensor]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
+def _with_peak(work: Callable[[], Tensor]) -> tuple[Tensor, int | None]:
+    """What it gives, and the process's peak of resident memory meanwhile, MB."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far, see proc(5)
+    given = work()
+    return given, _peak_mb()
+
+
+def _peak_mb() -> int | None:
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), None)

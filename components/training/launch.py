@@ -9,7 +9,9 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 
 STORAGE = Path(".cache/ray")
+HEARD = "progress.txt"
+"""What the first worker says, beside its checkpoints: a worker's own stderr may be on another machine."""
 
 
 def run_key(*parts: Any) -> str:
@@ -48,9 +52,12 @@ def launch(
         for old in storage.glob(f"{stage}-*"):
             if old.name != name:
                 shutil.rmtree(old)
+        heard = storage / name / HEARD
+        heard.parent.mkdir(parents=True, exist_ok=True)
+        heard.write_text("")
         trainer = TorchTrainer(
             loop,
-            train_loop_config=config,
+            train_loop_config=config | {HEARD: str(heard)},
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=workers, use_gpu=gpu, resources_per_worker={"GPU": 1} if gpu else {"CPU": 1}
@@ -62,7 +69,8 @@ def launch(
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
             ),
         )
-        result = trainer.fit()
+        with _repeating(heard):
+            result = trainer.fit()
     if result.error or result.checkpoint is None:
         raise Failure(
             f"{stage} did not finish: {result.error}",
@@ -99,6 +107,15 @@ class Workers:
 class RaySaves:
     """States kept by Ray Train: a save is a barrier, every worker calls it."""
 
+    def __init__(self, heard: Path, workers: Workers) -> None:
+        self.heard, self.workers = heard, workers
+
+    def say(self, line: str) -> None:
+        """One line of progress, from the first worker."""
+        if self.workers.rank == 0:
+            with self.heard.open("a") as file:
+                file.write(line + "\n")
+
     def last(self) -> Path | None:
         import ray.train
 
@@ -126,6 +143,23 @@ def curves(stage: str, key: str, config: BaseModel, rank: int) -> Any:
     return Curves(stage, key, config.model_dump(mode="json"))
 
 
-def say(workers: Workers, line: str) -> None:
-    if workers.rank == 0:
-        sys.stderr.write(line + "\n")
+@contextmanager
+def _repeating(told: Path) -> Iterator[None]:
+    """Copy what is added to a file to stderr, as it comes."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        with told.open() as file:
+            last = False
+            while not last:
+                last = done.wait(1.0)
+                sys.stderr.write(file.read())
+                sys.stderr.flush()
+
+    listener = threading.Thread(target=repeat, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        done.set()
+        listener.join()

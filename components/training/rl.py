@@ -21,8 +21,9 @@ from components.stage import command
 from components.training import progress
 from components.training.examples import Case, cases
 from components.training.gradients import sum_gradients, total
-from components.training.launch import RaySaves, Workers, curves, finish, launch, run_key, say, trainable
+from components.training.launch import HEARD, RaySaves, Workers, curves, finish, launch, run_key, trainable
 from components.training.progress import Position
+from components.training.sft import micro_batches
 from model.learning.losses import Clip, grpo, target_logprobs
 from model.learning.packing import Row, pack
 from model.learning.rewards import advantages, reward
@@ -56,8 +57,8 @@ class RlConfig(BaseModel):
     lr: float = Field(default=1e-4, gt=0)
     """Constant after ten steps. A real 7B model wants 1e-6."""
     clip: tuple[float, float] = (0.2, 0.28)
-    micro_batch: int = Field(default=4, ge=1)
-    """Groups that go through the model together."""
+    micro_tokens: int = Field(default=4096, ge=1)
+    """Tokens that go through the model together; a longer group goes alone."""
     save_every: int = Field(default=20, ge=1)
     workers: int = Field(default=2, ge=1)
     threads: int = Field(default=1, ge=1)
@@ -82,12 +83,12 @@ def worker(told: dict[str, Any]) -> None:
     import ray.train
 
     context = ray.train.get_context()
-    key = told.pop("key")
+    key, heard = told.pop("key"), Path(told.pop(HEARD))
     config = RlConfig(**told)
     torch.set_num_threads(config.threads)
     checkpoint = folders.load(config.sft, "cuda" if config.gpu else "cpu")
-    drawn = curves("rl", key, config, context.get_world_rank())
-    train(checkpoint, config, Workers(context.get_world_rank(), context.get_world_size()), RaySaves(), drawn)
+    workers = Workers(context.get_world_rank(), context.get_world_size())
+    train(checkpoint, config, workers, RaySaves(heard, workers), curves("rl", key, config, workers.rank))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,7 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     asked = cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)
     last = saves.last()
     position = progress.read(last, trained, optimiser) if last else Position()
-    say(
-        workers,
+    saves.say(
         f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers"
         f", from step {position.step}",
     )
@@ -143,7 +143,7 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
             told = " ".join(
                 f"{name} {position.notes[name]:.3f}" for name in ("reward", "correct", "valid_format", "crops", "flat")
             )
-            say(workers, f"rl {step + 1}/{config.steps} {told} {time.monotonic() - began:.0f}s")
+            saves.say(f"rl {step + 1}/{config.steps} {told} {time.monotonic() - began:.0f}s")
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             saves.save(
                 lambda folder: progress.write(folder, trained, optimiser, position), figures, first=workers.rank == 0
@@ -199,10 +199,10 @@ def update(
     weighty = sum(sum(b.trained) for row, _ in useful for b, w in zip(row.branches, row.weights, strict=True) if w)
     (tokens,) = total(weighty)
     off, device = 0.0, next(checkpoint.vlm.parameters()).device
-    for first in range(0, len(useful), config.micro_batch):
-        micro = useful[first : first + config.micro_batch]
-        packed = pack([row for row, _ in micro]).to(device)
-        old = torch.tensor([logprob for _, logprobs in micro for logprob in logprobs], device=device)
+    sampled = {id(row): logprobs for row, logprobs in useful}
+    for micro in micro_batches([row for row, _ in useful], config.micro_tokens):
+        packed = pack(micro).to(device)
+        old = torch.tensor([logprob for row in micro for logprob in sampled[id(row)]], device=device)
         new = target_logprobs(checkpoint.vlm, packed, checkpoint.vocabulary)
         off = max(off, float((new.detach() - old).abs().max()))
         grpo(new, old, packed.weights, tokens, Clip(*config.clip)).backward()

@@ -21,7 +21,7 @@ from components.stage import command
 from components.training import progress
 from components.training.examples import Example, cases, example
 from components.training.gradients import sum_gradients, total
-from components.training.launch import RaySaves, Workers, curves, finish, launch, run_key, say, trainable
+from components.training.launch import HEARD, RaySaves, Workers, curves, finish, launch, run_key, trainable
 from components.training.progress import Position
 from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Row, pack
@@ -38,14 +38,14 @@ class SftConfig(BaseModel):
     out: Path = Path("checkpoints/sft")
     results: Path = Path("results/sft/metrics.json")
     seed: int = 3
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=3, ge=1)
     lr: float = Field(default=1e-3, gt=0)
     """Peak of a cosine with 3 % warm-up. A real 7B model wants 1e-5."""
     weight_decay: float = Field(default=0.01, ge=0)
     studies: int = Field(default=24, ge=1)
     """A step, over all workers; images and volumes in proportion."""
-    micro_batch: int = Field(default=8, ge=1)
-    """Rows that go through the model together."""
+    micro_tokens: int = Field(default=4096, ge=1)
+    """Tokens that go through the model together; a longer row goes alone."""
     save_every: int = Field(default=60, ge=1)
     """Steps between checkpoints."""
     workers: int = Field(default=2, ge=1)
@@ -71,18 +71,13 @@ def worker(told: dict[str, Any]) -> None:
     import ray.train
 
     context = ray.train.get_context()
-    key = told.pop("key")
+    key, heard = told.pop("key"), Path(told.pop(HEARD))
     config = SftConfig(**told)
     torch.set_num_threads(config.threads)
     device = "cuda" if config.gpu else "cpu"
     checkpoint = folders.load(config.base, device)
-    train(
-        checkpoint,
-        config,
-        Workers(context.get_world_rank(), context.get_world_size()),
-        RaySaves(),
-        curves("sft", key, config, context.get_world_rank()),
-    )
+    workers = Workers(context.get_world_rank(), context.get_world_size())
+    train(checkpoint, config, workers, RaySaves(heard, workers), curves("sft", key, config, workers.rank))
 
 
 def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: Any, drawn: Any) -> Position:
@@ -98,8 +93,7 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
     plan = Plan(examples, config, workers)
     last = saves.last()
     position = progress.read(last, trained, optimiser) if last else Position()
-    say(
-        workers,
+    saves.say(
         f"sft: {plan.steps} steps of {config.studies} studies, {config.epochs} epochs"
         f", {workers.world} workers, from step {position.step}",
     )
@@ -114,8 +108,7 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
         if drawn:
             drawn.log(step + 1, {"loss": loss, "lr": optimiser.param_groups[0]["lr"], "tokens": position.tokens})
         if (step + 1) % 20 == 0 or step + 1 == plan.steps:
-            say(
-                workers,
+            saves.say(
                 f"sft {step + 1}/{plan.steps} loss {position.notes['loss']:.4f} {time.monotonic() - began:.0f}s",
             )
         if (step + 1) % config.save_every == 0 or step + 1 == plan.steps:
@@ -141,7 +134,7 @@ def train_step(
     mine = sum(sum(branch.trained) for row in rows for branch in row.branches)
     (tokens,) = total(mine)
     share = 0.0
-    for micro in micro_batches(rows, config.micro_batch):
+    for micro in micro_batches(rows, config.micro_tokens):
         packed = pack(micro).to(next(checkpoint.vlm.parameters()).device)
         loss = cross_entropy(target_logprobs(checkpoint.vlm, packed, vocabulary), packed.weights, tokens)
         loss.backward()
@@ -156,11 +149,16 @@ def train_step(
     return loss, tokens
 
 
-def micro_batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
-    """Rows of like length together, longest first."""
-    ordered = sorted(rows, key=len, reverse=True)
-    for first in range(0, len(ordered), size):
-        yield ordered[first : first + size]
+def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
+    """Rows of like length together, longest first: at most `tokens` a batch, padding included, and a third padding."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=len, reverse=True):
+        if batch and (len(batch[0]) * (len(batch) + 1) > tokens or 3 * len(row) < 2 * len(batch[0])):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 class Plan:

@@ -26,6 +26,9 @@ class FolderSaves:
         found = sorted(self.folder.glob("*"))
         return found[-1] if found else None
 
+    def say(self, line: str) -> None:
+        assert "\n" not in line
+
     def save(self, write: Callable[[Path], None], metrics: dict[str, float], *, first: bool) -> None:
         self.count += 1
         place = self.folder / f"{len(list(self.folder.glob('*'))):03d}"
@@ -45,7 +48,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
         results=root / "metrics.json",
         epochs=2,
         studies=6,
-        micro_batch=2,
+        micro_tokens=200,
         save_every=1,
         lr=1e-2,
     )
@@ -96,7 +99,7 @@ def test_the_tower_is_never_trained_and_the_rest_learns(small: SftConfig, tmp_pa
     position = train(checkpoint, small.model_copy(update={"epochs": 8}), Workers(), FolderSaves(tmp_path), None)
     assert digest(checkpoint.vlm.model.visual) == tower
     assert digest(checkpoint.vlm.lm_head) != head
-    assert position.notes["loss"] < 4.5  # a fresh model's is log(700) = 6.6
+    assert position.notes["loss"] < 5.5  # smoothed over the run; a fresh model's is log(700) = 6.6
 
 
 def test_two_ray_workers_train_what_one_does_and_a_second_call_trains_nothing(

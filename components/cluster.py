@@ -11,7 +11,6 @@ from pathlib import Path
 from components import environment
 
 ADDRESS = "RAY_ADDRESS"
-TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 
 
 @contextmanager
@@ -22,45 +21,41 @@ def cluster(num_cpus: int) -> Iterator[None]:
     is; inside an outer `cluster` the outer one is used. What was started here is shut down here.
     """
     home = environment.home()
-    _require_token(home)
+    _make_token()
     import ray
 
     if ray.is_initialized():
         yield
         return
     workers = {"env_vars": {name: os.environ[name] for name in environment.variables(home)}}
-    if os.environ.get(ADDRESS):
-        ray.init(address=os.environ[ADDRESS], log_to_driver=False, runtime_env=workers)
-        temporary = None
-    else:
-        # Short, because Ray's sockets live below it and a socket's path may have 107 characters.
-        temporary = Path(tempfile.mkdtemp(prefix="urm", dir="/tmp"))
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            runtime_env=workers,
-            _temp_dir=str(temporary),
-        )
+    # Short, because Ray's sockets live below it and a socket's path may have 107 characters.
+    scratch = tempfile.mkdtemp(prefix="urm", dir="/tmp")
     try:
+        if ADDRESS in os.environ:
+            ray.init(address=os.environ[ADDRESS], log_to_driver=False, runtime_env=workers)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                runtime_env=workers,
+                _temp_dir=scratch,
+            )
         yield
     finally:
         ray.shutdown()
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _require_token(home: Path) -> None:
+def _make_token() -> None:
     """Only holders of a token may talk to our Ray. Ray's own token file is readable by everybody; ours isn't."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] != "token" or os.environ.get(TOKEN_PATH):
+    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+    if os.environ["RAY_AUTH_MODE"] != "token" or token.exists():
         return
-    token = home / "ray_token"
-    if not token.exists():
-        descriptor, name = tempfile.mkstemp(dir=home)  # mode 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        Path(name).replace(token)
-    os.environ[TOKEN_PATH] = str(token)
+    token.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=token.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    Path(name).replace(token)

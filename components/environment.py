@@ -39,6 +39,8 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for four minutes when the server is down
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too short on two busy cores
+    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_raylet_start_wait_time_s": "120",  # 30 is too short beside other work
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # ray.train.report blocks for one such interval; the default is 2
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
 }
@@ -63,7 +65,8 @@ def settle(folder: Path | None = None) -> Path:
 def home() -> Path:
     """`settle`, and make the folders of local state."""
     folder = settle()
-    (folder / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect's server dies without it
+    folder.mkdir(parents=True, exist_ok=True)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect's server dies without it
     return folder
 
 
@@ -72,6 +75,8 @@ def variables(folder: Path) -> dict[str, str]:
     places = {
         HOME: str(folder),
         "PREFECT_HOME": str(folder / "prefect"),
+        "RAY_AUTH_MODE": "token",  # read when ray is imported, so it can't wait for a cluster to start
+        "RAY_AUTH_TOKEN_PATH": str(folder / "ray_token"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }
     return TELEMETRY_OFF | QUIET | PATIENCE | SAFETY | places

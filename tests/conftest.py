@@ -1,6 +1,11 @@
-"""Every test module has local state of its own: nothing reads or writes the `.urm` of the working folder."""
+"""Tests have local state of their own: nothing reads or writes the `.urm` of the working folder.
 
-import os
+What Prefect and Ray read when they are imported is set once, before any test module is; where MLflow and we
+keep things is another folder for each module.
+"""
+
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +18,23 @@ from components import environment
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
+SESSION = Path(tempfile.mkdtemp(prefix="urm-tests-"))
+
+
+def pytest_configure() -> None:
+    environment.settle(SESSION)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(SESSION, ignore_errors=True)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of local state, one a module."""
-    before = dict(os.environ)
     folder = tmp_path_factory.mktemp("home")
-    for name in (environment.HOME, *environment.variables(folder)):
-        os.environ.pop(name, None)
-    yield environment.settle(folder)
-    os.environ.clear()
-    os.environ.update(before)
+    places = environment.variables(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (environment.HOME, "MLFLOW_TRACKING_URI"):
+            patch.setenv(name, places[name])
+        yield folder

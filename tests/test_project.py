@@ -23,7 +23,7 @@ FLOORS = {"torch": "2.10", "transformers": "5.3", "monai": "1.6.1", "mlflow": "3
 """Below these lie known ways to run code or to crash by a file."""
 
 
-@pytest.mark.parametrize("requirement", map(Requirement, PROJECT["dependencies"]), ids=lambda r: r.name)
+@pytest.mark.parametrize("requirement", [Requirement(r) for r in PROJECT["dependencies"]], ids=lambda r: r.name)
 def test_constraints_agree_with_what_is_asked_for(requirement: Requirement) -> None:
     pinned = CONSTRAINTS[requirement.name.lower()]
     for part in pinned.specifier:
@@ -31,7 +31,7 @@ def test_constraints_agree_with_what_is_asked_for(requirement: Requirement) -> N
             assert requirement.specifier.contains(part.version), f"{pinned} does not satisfy {requirement}"
 
 
-@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+@pytest.mark.parametrize(("name", "floor"), list(FLOORS.items()))
 def test_what_is_installed_is_above_the_floor(name: str, floor: str) -> None:
     assert Version(version(name)) >= Version(floor)
 

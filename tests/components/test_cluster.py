@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components import environment
-from components.cluster import TOKEN_PATH, cluster
+from components.cluster import cluster
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,6 @@ def test_a_worker_knows_where_state_goes(worker: dict[str, str], home: Path) -> 
 
 
 def test_only_the_owner_can_read_the_token(worker: dict[str, str]) -> None:
-    token = Path(os.environ[TOKEN_PATH])
+    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert worker["RAY_AUTH_MODE"] == "token"

@@ -87,7 +87,7 @@ def test_every_stage_of_the_graph_has_its_section() -> None:
     assert set(stages) <= set(sections(ROOT / "params.yaml"))
 
 
-@pytest.mark.parametrize("cls", CONFIGS.values(), ids=list(CONFIGS))
+@pytest.mark.parametrize("cls", list(CONFIGS.values()), ids=list(CONFIGS))
 def test_configs_are_frozen_and_take_no_unknown_key(cls: type[BaseModel]) -> None:
     assert cls.model_config.get("frozen")
     assert cls.model_config.get("extra") == "forbid"

@@ -40,7 +40,6 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too short on two busy cores
     "RAY_gcs_server_port_wait_time_s": "120",
-    "RAY_raylet_start_wait_time_s": "120",  # 30 is too short beside other work
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # ray.train.report blocks for one such interval; the default is 2
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
 }

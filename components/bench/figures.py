@@ -92,6 +92,7 @@ def grpo_update_g8(checkpoint: Checkpoint) -> Comparison:
         peer,
         "the same loss, but each sample is a row of its own, its pictures encoded and its prompt run again",
         n=GROUP,
+        tolerance=1e-5,
     )
 
 

@@ -26,6 +26,7 @@ from scipy import ndimage as ndi
 from scipy.interpolate import RBFInterpolator
 
 from components.data.labels import ASEG, ASEG_MIDLINE, DONOR_DEEP, ID, LOBE_OF, ids_with
+from components.data.morphology import depth, nearest_inside
 from model.interface.errors import BadInput
 
 DONORS = ("9861", "10021", "12876", "14380", "15496", "15697")
@@ -232,15 +233,14 @@ def _fill(own: np.ndarray, carried: np.ndarray) -> np.ndarray:
     inner += ids_with(*DONOR_DEEP.values())
     cerebral = np.isin(carried, inner) & ~np.isin(carried, ids_with("cerebellar"))
     below = np.isin(carried, ids_with("cerebell", "brainstem", "fourth")) & (own == 0)
-    depth = ndi.distance_transform_edt(cerebral) * SPACING_MM
-    hull = _closing((own > 0) | (depth > 2), 5)
+    inside_mm = depth(cerebral, SPACING_MM)
+    hull = _closing((own > 0) | (inside_mm > 2), 5)
     seeds = np.zeros(own.shape, np.uint8)
-    seeds[(depth > 2.5) & hull] = 1
+    seeds[(inside_mm > 2.5) & hull] = 1
     seeds[~hull & ~below] = 2
     inside = (_compete(seeds, (own == 0) & ~below) == 1) & hull
     labels = np.zeros(own.shape, np.uint8)
-    nearest = ndi.distance_transform_edt(own == 0, return_distances=False, return_indices=True)
-    on_left = own[tuple(nearest)] % 2 == 1  # the side of the nearest label the donor really has
+    on_left = own[nearest_inside(own > 0)] % 2 == 1  # the side of the nearest label the donor really has
     labels[inside] = np.where(on_left[inside], ID["left white matter"], ID["right white matter"])
     deep = inside & np.isin(carried, ids_with("ventricle", "callosum", "diencephalon"))
     labels[deep] = carried[deep]
@@ -264,8 +264,8 @@ def _compete(seeds: np.ndarray, free: np.ndarray, steps: int = 40) -> np.ndarray
 
 def _closing(mask: np.ndarray, radius_mm: float) -> np.ndarray:
     """Euclidean closing, holes filled."""
-    far = ndi.distance_transform_edt(~mask) * SPACING_MM <= radius_mm
-    return ndi.binary_fill_holes(ndi.distance_transform_edt(far) * SPACING_MM > radius_mm) | mask
+    far = depth(~mask, SPACING_MM) <= radius_mm
+    return np.asarray(ndi.binary_fill_holes(depth(far, SPACING_MM) > radius_mm)) | mask
 
 
 def _head(labels: np.ndarray) -> np.ndarray:
@@ -276,10 +276,9 @@ def _head(labels: np.ndarray) -> np.ndarray:
     cavity |= labels > 0
     for k in range(cavity.shape[2]):  # no bone islands inside the skull
         cavity[:, :, k] = ndi.binary_fill_holes(cavity[:, :, k])
-    depth = ndi.distance_transform_edt(~cavity).astype(np.float32) * SPACING_MM
-    depth = ndi.gaussian_filter(depth, 1.5 / SPACING_MM)
+    outside_mm = ndi.gaussian_filter(depth(~cavity, SPACING_MM).astype(np.float32), 1.5 / SPACING_MM)
     out = labels.copy()
     out[(labels == 0) & cavity] = ID["csf"]
-    out[~cavity & (depth <= 6)] = ID["skull"]
-    out[~cavity & (depth > 6) & (depth <= 11)] = ID["scalp"]
+    out[~cavity & (outside_mm <= 6)] = ID["skull"]
+    out[~cavity & (outside_mm > 6) & (outside_mm <= 11)] = ID["scalp"]
     return out

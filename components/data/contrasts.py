@@ -10,12 +10,14 @@ from scipy import ndimage as ndi
 from components.data.heads import smooth_field
 from components.data.labels import ID, NAMES, TISSUE
 from components.data.lesions import KINDS, NECROSIS, NECROSIS_DEPTH_MM, Lesion
+from components.data.morphology import depth
 
 TRAINED = ("T1", "T2", "FLAIR", "CT")
 HELD_OUT = "DWI"
 
 # fmt: off
-PRIORS: dict[str, dict[str, tuple[float, float, float]]] = {  # per tissue: mean, s.d. of the mean between samples, s.d. of the texture
+# per tissue: mean, s.d. of the mean between samples, s.d. of the texture
+PRIORS: dict[str, dict[str, tuple[float, float, float]]] = {
     "T1": {"AIR": (0, 0, 0), "CSF": (.20, .05, .02), "GM": (.58, .04, .03), "DGM": (.66, .04, .02),
            "TH": (.70, .03, .02), "PAL": (.80, .03, .02), "WM": (.88, .04, .025),
            "BS": (.82, .04, .025), "BONE": (.12, .04, .05), "SOFT": (.55, .10, .08)},
@@ -60,8 +62,7 @@ def paint(
             image[lesion.rim] = rim + lesion_texture * grain[lesion.rim]
         image[lesion.core] = core + lesion_texture * grain[lesion.core]
         if KINDS[lesion.kind].ring and contrast in NECROSIS:
-            depth = ndi.distance_transform_edt(lesion.core, sampling=spacing_mm)
-            image[depth > NECROSIS_DEPTH_MM] = NECROSIS[contrast]
+            image[depth(lesion.core, spacing_mm) > NECROSIS_DEPTH_MM] = NECROSIS[contrast]
     image = ndi.gaussian_filter(image, random.uniform(0.55, 0.8))  # partial volume, point spread
     if contrast == "CT":
         noise = ndi.gaussian_filter(random.standard_normal(labels.shape, dtype=np.float32), 0.5)

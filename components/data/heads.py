@@ -8,6 +8,7 @@ from scipy import ndimage as ndi
 
 from components.data.anatomy import SPACING_MM, Subject
 from components.data.labels import ID, SWAP
+from components.data.morphology import stretched
 
 BRAIN_MARGIN_MM = 4.0
 """How far the middle of the field of view may be from the middle of the brain, along each axis."""
@@ -70,7 +71,7 @@ def smooth_field(random: np.random.Generator, shape: tuple[int, int, int], knots
 @lru_cache(maxsize=64)
 def _spline(n: int, knots: int) -> np.ndarray:
     """n x knots cubic up-sampling matrix; separable, so a field costs three small products."""
-    return np.stack([ndi.zoom(e, n / knots, order=3) for e in np.eye(knots)], 1).astype(np.float32)
+    return np.stack([stretched(e, n / knots, order=3) for e in np.eye(knots)], 1).astype(np.float32)
 
 
 def _affine(random: np.random.Generator) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from components.data.labels import ID, NAMES, TISSUE
+from components.data.morphology import depth, pieces, stretched
 
 VISIBLE_CNR = 2.0
-TOUCHING = np.ones((3, 3, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,11 @@ def contrast_to_noise(image: np.ndarray, labels: np.ndarray, lesion: Lesion, spa
     around = _bounding(lesion.core | lesion.rim, 3)
     image, labels, core, rim = image[around], labels[around], lesion.core[around], lesion.rim[around]
     outside = ~core & ~rim & (labels > 0) & ~np.isin(labels, [ID["skull"], ID["scalp"]])
-    shell = image[ndi.binary_dilation(core | rim, iterations=2) & outside]
+    shell = image[np.asarray(ndi.binary_dilation(core | rim, iterations=2), bool) & outside]
     if not shell.size:
         return 0.0
     if KINDS[lesion.kind].ring:
-        core = core & (
-            ndi.distance_transform_edt(np.pad(core, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] <= NECROSIS_DEPTH_MM
-        )
+        core = core & (depth(np.pad(core, 1), spacing_mm)[1:-1, 1:-1, 1:-1] <= NECROSIS_DEPTH_MM)
     middle = np.median(shell)
     spread = 1.4826 * np.median(np.abs(shell - middle))
     return float(np.abs(np.median(image[core]) - middle) / (spread + 1e-6))
@@ -122,16 +120,16 @@ def _subdural(
     if not len(white):
         return nothing, nothing
     half[side, :, int(np.percentile(white, 25)) :] = True
-    depth = ndi.distance_transform_edt(inside, sampling=spacing_mm)
+    inside_mm = depth(inside, spacing_mm)
     thickness = random.uniform(*kind.radius_mm)
-    surface = np.argwhere(inside & half & (depth <= spacing_mm.max()))
+    surface = np.argwhere(inside & half & (inside_mm <= spacing_mm.max()))
     if not len(surface):
         return nothing, nothing
     centre, extent = surface[random.integers(len(surface))], random.uniform(35, 60)
     spans = [(np.arange(n) - c) * mm for n, c, mm in zip(labels.shape, centre, spacing_mm, strict=True)]
     x, y, z = np.meshgrid(*spans, indexing="ij", sparse=True)
     far2 = x**2 + y**2 + z**2
-    return inside & half & (depth <= thickness * np.sqrt(np.clip(1 - far2 / extent**2, 0, 1))), nothing
+    return inside & half & (inside_mm <= thickness * np.sqrt(np.clip(1 - far2 / extent**2, 0, 1))), nothing
 
 
 def _foci(
@@ -168,14 +166,14 @@ def _places(labels: np.ndarray, host: int, spacing_mm: np.ndarray, kind: Kind) -
             return np.empty((0, 3))
         reach = int(np.ceil(8 / spacing_mm.min()))
         near = _bounding(ventricles, reach + 1)
-        close = ndi.distance_transform_edt(~ventricles[near], sampling=spacing_mm) <= 8
+        close = depth(~ventricles[near], spacing_mm) <= 8
         kept = np.zeros_like(allowed)
         kept[near] = allowed[near] & close
         return np.argwhere(kept)
     if NAMES[host].endswith("white matter") and allowed.any():
         near = _bounding(allowed, 1)
         kept = np.zeros_like(allowed)
-        kept[near] = ndi.distance_transform_edt(allowed[near], sampling=spacing_mm) > 2.5
+        kept[near] = depth(allowed[near], spacing_mm) > 2.5
         return np.argwhere(kept)
     return np.argwhere(allowed)
 
@@ -191,16 +189,16 @@ def _blob(
     x, y, z = np.meshgrid(*spans, indexing="ij", sparse=True)
     a, b, c = radius_mm * random.uniform(0.75, 1.25, 3)
     distance = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
-    bumps = ndi.zoom(random.normal(0, 0.28, (4,) * 3), [n / 4 for n in distance.shape], order=1)
+    bumps = stretched(random.normal(0, 0.28, (4,) * 3), [n / 4 for n in distance.shape], order=1)
     return tuple(slice(i, j) for i, j in zip(low, high, strict=True)), distance + bumps
 
 
 def _without_crumbs(core: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
     """Remove 26-connected pieces under 3 voxels or 15 mm³, so that lesions can be counted."""
-    pieces, n = ndi.label(core, TOUCHING)  # pyright: ignore[reportGeneralTypeIssues]
+    found, n = pieces(core)
     if n == 0:
         return core
-    size = np.bincount(pieces.ravel())
+    size = np.bincount(found.ravel())
     keep = size >= max(3, 15 / np.prod(spacing_mm))
     keep[0] = False
-    return keep[pieces]
+    return keep[found]

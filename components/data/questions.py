@@ -19,7 +19,8 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from components.data.labels import ENVELOPE, ID, NAMES, PROPAGATED
-from components.data.lesions import KINDS, TOUCHING
+from components.data.lesions import KINDS
+from components.data.morphology import pieces
 from components.data.scene import Scene
 from model.interface.boxes import Box, iou
 from model.interface.question import FAMILIES, Question, Remark
@@ -94,7 +95,7 @@ class View:
             inside = np.bincount(self.scene.labels[where][core], minlength=len(NAMES))
             host = NAMES[int(inside.argmax())] if inside.max() > HOST_SHARE * inside.sum() else ""
             thing = self._thing(seen.kind, core, where, "lesion")
-            found.append(replace(thing, host=host, count=int(ndi.label(core, TOUCHING)[1])))  # pyright: ignore[reportIndexIssue]
+            found.append(replace(thing, host=host, count=pieces(core)[1]))
         return found
 
     def named(self, name: str) -> Thing | None:

@@ -16,6 +16,7 @@ from components.data import contrasts, heads, lesions
 from components.data.anatomy import ATLAS, Subject
 from components.data.labels import ID
 from components.data.lesions import Lesion
+from components.data.morphology import pieces
 from components.data.scene import Scene, Seen
 from model.imaging.frame import SHOWN
 from model.imaging.prepare import Prepared, prepare
@@ -236,11 +237,11 @@ def _contrast(prepared: Prepared, brain: np.ndarray, lesion: Lesion, shown: np.n
 
 def _large_pieces(core: np.ndarray, volume: Volume) -> np.ndarray:
     """Without the pieces nobody could count."""
-    pieces, _ = ndi.label(core, lesions.TOUCHING)  # pyright: ignore[reportGeneralTypeIssues]
-    size = np.bincount(pieces.ravel()) * _voxel_mm(volume)
+    found, _ = pieces(core)
+    size = np.bincount(found.ravel()) * _voxel_mm(volume)
     large = size >= LEAST_PIECE_MM[volume.dimension]
     large[0] = False
-    return large[np.asarray(pieces, np.intp)]
+    return large[found]
 
 
 def _voxel_mm(volume: Volume) -> float:

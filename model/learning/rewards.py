@@ -13,10 +13,15 @@ ANSWER, FORMAT, MALFORMED = 0.8, 0.2, -0.2
 
 
 def reward(trace: Trace, question: Question) -> float:
-    """In [-0.2, 1]: correct x (0.8 + 0.2 x format) and -0.2 where a box can't be read or used."""
+    """In [-0.2, 1]: correct x (0.8 + 0.2 x format) and -0.2 where a box can't be read or used.
+
+    Format is whole only where the answer pointed and was shown what is there: without that, pointing
+    is unlearnt within a few dozen steps (docs/LOG.md).
+    """
     correct = trace.answer.choice is not None and trace.answer.choice == question.letter
     broken_box = any(step.flaw for step in trace.steps)
-    return correct * (ANSWER + FORMAT * trace.valid_format) + MALFORMED * broken_box
+    looked = any(step.crops for step in trace.steps)
+    return correct * (ANSWER + FORMAT * (trace.valid_format and looked)) + MALFORMED * broken_box
 
 
 def advantages(rewards: Sequence[float]) -> list[float]:

@@ -13,9 +13,10 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from model.interface import contract as contract_file
 from model.interface.contract import Contract
@@ -29,7 +30,8 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    vlm: Qwen2_5_VLForConditionalGeneration
+    vlm: Any
+    """Qwen2_5_VLForConditionalGeneration; its own types are too loose to check against."""
     tokenizer: PreTrainedTokenizerFast
     contract: Contract
     digest: str
@@ -64,8 +66,8 @@ def load(folder: Path, device: str = "cpu") -> Checkpoint:
     """Check the manifest, then open. Raises BadInput (no checkpoint) or Integrity (changed bytes)."""
     digest = verify(folder)
     contract = Contract.load(folder)
-    vlm = open_weights(folder)
-    vision = vlm.config.vision_config
+    vlm: Any = open_weights(folder)
+    vision: Any = vlm.config.vision_config
     if (vision.patch_size, vision.spatial_merge_size) != (contract.patch, contract.merge):
         raise Integrity(
             "contract and weights disagree",
@@ -95,7 +97,7 @@ def verify(folder: Path) -> str:
     return _sha256(folder / MANIFEST)
 
 
-def _write_weights(vlm: Qwen2_5_VLForConditionalGeneration, folder: Path, dtype: torch.dtype) -> None:
+def _write_weights(vlm: Any, folder: Path, dtype: torch.dtype) -> None:
     before = next(vlm.parameters()).dtype
     vlm.to(dtype).save_pretrained(folder, safe_serialization=True)
     vlm.to(before)

@@ -47,7 +47,7 @@ class Vocabulary:
 
     def text(self, ids: Sequence[int]) -> str:
         """Ids back to text, special tokens kept (the grammar reads them)."""
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)  # pyright: ignore[reportReturnType]
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)  # pyright: ignore[reportReturnType]
 
 
 @dataclass(slots=True)

@@ -76,10 +76,10 @@ class Teacher:
                 f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?"
             ), f"Yes {self._box(name)}{TURN_END}"
         name = self._missing()
-        return name and (
-            self._any(f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?"),
-            f"No{TURN_END}",
-        )
+        if name is None:
+            return None
+        asked = self._any(f"Is the {name} seen?", f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?")
+        return asked, f"No{TURN_END}"
 
     def choose_presence(self) -> Lesson | None:
         name = self._one() if self.random.random() < 0.5 else self._missing()

@@ -25,7 +25,7 @@ GOOD = "<think>At <|box_start|>[1,2,9,8]<|box_end|>.</think>B. a cyst"
     ("text", "earned"),
     [
         (GOOD, 1.0),
-        ("<think>None.</think>B. a cyst", 1.0),
+        ("<think>None.</think>B. a cyst", 0.8),  # right without having looked
         ("B. a cyst", 0.8),  # no thought: right, format unpaid
         ("</think>x<think>B. a cyst", 0.0),  # reversed: the answer is not where answers stand
         ("<think>a<think>b</think>B. a cyst", 0.8),  # nested

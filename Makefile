@@ -12,11 +12,12 @@ demo: $(STAMP)  ## the whole loop, then where to look
 test: $(STAMP)  ## all tests
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
-check: $(STAMP)  ## lint, format, types, import contracts
+check: $(STAMP)  ## lint, format, types, import contracts, the page's tables
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m components.readme --check
 
 bench: $(STAMP)  ## measured ratios, into results/bench
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.bench

@@ -1,27 +1,32 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluation.intervals import resample
+from components.evaluation.intervals import Interval, resample
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1)), min_size=2, max_size=40)
 
 
-def interval(groups: list[str], values: list[float], draws: int = 500):
+def interval(groups: Sequence[str], values: Sequence[float], draws: int = 500) -> Interval:
     return resample(groups, draws, seed=1).ratio(np.array(values, float), np.ones(len(values)))
+
+
+def of(rows: list[tuple[str, int]]) -> Interval:
+    return interval([group for group, _ in rows], [value for _, value in rows])
 
 
 @given(ROWS, st.randoms())
 def test_the_order_of_questions_does_not_matter(rows: list[tuple[str, int]], random) -> None:
     shuffled = random.sample(rows, len(rows))
-    assert interval(*map(list, zip(*rows, strict=True))) == interval(*map(list, zip(*shuffled, strict=True)))
+    assert of(rows) == of(shuffled)
 
 
 @given(ROWS)
 def test_asking_every_question_twice_makes_nobody_surer(rows: list[tuple[str, int]]) -> None:
-    once = interval(*map(list, zip(*rows, strict=True)))
-    twice = interval(*map(list, zip(*rows, *rows, strict=True)))
+    once, twice = of(rows), of([*rows, *rows])
     assert (once.value, once.low, once.high) == pytest.approx((twice.value, twice.low, twice.high))
     assert twice.n == 2 * once.n
 

@@ -65,7 +65,6 @@ def retrain() -> Outcome:
 
 
 def look(config: WatchConfig, out: Path) -> list[Verdict]:
-    """Ask the champion about the windows; [] while there is none."""
-    if versions.CHAMPION not in versions.aliases():
-        return []
-    return watch(config, versions.resolve(), out)
+    """Ask the champion about the windows, or the challenger while there is no champion."""
+    known = versions.CHAMPION in versions.aliases()
+    return watch(config, versions.resolve(versions.CHAMPION if known else versions.CHALLENGER), out)

@@ -13,6 +13,8 @@ from math import ceil, floor
 
 import numpy as np
 
+NO_WIDTH = 1e-6
+"""Voxels: an average over less than twice this is a point."""
 Span = tuple[float, float]
 """An interval in edges; low > high reads it backwards, which is how a flip is said."""
 
@@ -25,6 +27,8 @@ def weights(n: int, low: float, high: float, size: int) -> tuple[slice, np.ndarr
     """
     step = (high - low) / size
     half = max(abs(step) - 1, 0) / 2
+    if half < NO_WIDTH:  # a ratio of 1 that rounding made a hair more
+        half = 0.0
     middles = low + (np.arange(size) + 0.5) * step - 0.5
     dense = _ramps(middles - half, middles + half, n) if half > 0 else _points(middles, n)
     used = np.flatnonzero(dense.any(axis=0))

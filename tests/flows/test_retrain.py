@@ -59,10 +59,13 @@ def test_recording_again_changes_nothing(outcomes: list) -> None:
     assert versions.aliases() == {"champion": first.candidate.version, "challenger": first.candidate.version}
 
 
-def test_drift_is_looked_for_once_there_is_a_champion(outcomes: list) -> None:
-    first, second = outcomes
-    assert first.drift == []
-    assert [(v.window, v.status) for v in second.drift] == [("steady", "INSUFFICIENT"), ("shifted", "INSUFFICIENT")]
+def test_drift_is_looked_for_with_and_without_a_champion(outcomes: list) -> None:
+    for outcome in outcomes:
+        found = [(verdict.window, verdict.status) for verdict in outcome.drift]
+        assert found == [("steady", "INSUFFICIENT"), ("shifted", "INSUFFICIENT")]
+            ("steady", "INSUFFICIENT"),
+            ("shifted", "INSUFFICIENT"),
+        ]
 
 
 def test_prefect_keeps_the_table_the_gate_and_the_windows(outcomes: list) -> None:

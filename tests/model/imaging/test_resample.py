@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,12 @@ def test_only_the_voxels_that_are_used_are_touched():
         np.zeros((50, 50), np.float32), [(10, 20), (30, 31)], [10, 1], lambda part: touched.append(part.shape) or part
     )
     assert touched == [(10, 1)]
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.7, 1 / 3, 25.6 - 25])
+def test_a_ratio_of_one_spoilt_by_rounding_is_still_finite(shift: float) -> None:
+    """Spans as crops make them: 40 of 80 pixels of 64 voxels, read backwards, drawn on 32 rows."""
+    for low in np.arange(0, 30, 0.8):
+        _, matrix = weights(64, low + shift + 32 * (1 + 1e-15), low + shift, 32)
+        assert np.isfinite(matrix).all()
+        assert np.allclose(matrix.sum(axis=1), 1, atol=1e-5)

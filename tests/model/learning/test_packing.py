@@ -122,6 +122,7 @@ def test_on_policy_grpo_is_the_policy_gradient_and_length_does_not_weigh(checkpo
     logprobs = torch.tensor([-0.1, -2.0, -0.5, -0.3], requires_grad=True)
     advantages = torch.tensor([0.5, 0.5, -1.0, 0.0])
     grpo(logprobs, logprobs.detach(), advantages, 4, Clip()).backward()
+    assert logprobs.grad is not None
     assert torch.allclose(logprobs.grad, -advantages / 4)
 
 
@@ -131,4 +132,5 @@ def test_on_policy_grpo_is_the_policy_gradient_and_length_does_not_weigh(checkpo
 def test_the_clip_stops_only_what_goes_too_far(advantage: float, new: float, moves: bool) -> None:
     logprob = torch.tensor([new], requires_grad=True)
     grpo(logprob, torch.zeros(1), torch.tensor([advantage]), 1, Clip()).backward()
+    assert logprob.grad is not None
     assert bool(logprob.grad.abs() > 0) == moves

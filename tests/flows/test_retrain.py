@@ -63,9 +63,6 @@ def test_drift_is_looked_for_with_and_without_a_champion(outcomes: list) -> None
     for outcome in outcomes:
         found = [(verdict.window, verdict.status) for verdict in outcome.drift]
         assert found == [("steady", "INSUFFICIENT"), ("shifted", "INSUFFICIENT")]
-            ("steady", "INSUFFICIENT"),
-            ("shifted", "INSUFFICIENT"),
-        ]
 
 
 def test_prefect_keeps_the_table_the_gate_and_the_windows(outcomes: list) -> None:

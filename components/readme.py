@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.stage import command
 from model.interface.errors import BadInput, Failure
+from model.interface.writing import write_text
 
 COLUMNS = {
     "unseen donor, 2D": ("test", "2d"),
@@ -28,6 +29,8 @@ ROWS = {
     "… guessing the usual answer": "baseline_majority",
     "… the same checkpoint on a blank picture": "baseline_blank",
     "IoU of localisation boxes": "localisation_iou",
+    "IoU of lesion boxes, any family": "lesion_iou",
+    "IoU of all boxes": "box_iou",
     "z-range overlap": "z_overlap",
     "centre error, mm": "centre_error_mm",
     "valid format": "valid_format",
@@ -56,9 +59,7 @@ def run(config: ReadmeConfig, *, check: bool = False) -> None:
             where=str(config.readme),
             next="python -m components.readme",
         )
-    part = config.readme.with_name(f".{config.readme.name}.part")
-    part.write_text(wanted)
-    part.replace(config.readme)
+    write_text(config.readme, wanted)
 
 
 def filled(page: str, tables: Mapping[str, str]) -> str:

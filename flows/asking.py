@@ -18,6 +18,7 @@ from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
 from model.interface.trace import Trace
+from model.interface.writing import replacing
 
 DISCLAIMER = "Research use only. Not a medical device."
 
@@ -31,6 +32,13 @@ class Asked:
 
     def write_page(self, out: Path) -> Path:
         return write_page(self.trace, self.prepared, self.question, out, self.contract)
+
+    def write_picture(self, out: Path) -> Path:
+        from components.serving.picture import picture
+
+        with replacing(out) as part:
+            picture(self.trace, self.prepared, self.question, self.contract).save(part, format="PNG", optimize=True)
+        return out
 
     def to_json(self) -> dict[str, Any]:
         return {"question": self.question.to_json(), "trace": self.trace.to_json()}

@@ -88,6 +88,7 @@ def trace_show(
     radiological: Radiological = False,
     checkpoint: Checkpoint = "champion",
     page: Annotated[Path | None, typer.Option(help="Where the page goes; traces/ by default.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Also write it as one PNG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show how an answer was reached, and write it as one HTML page."""
@@ -96,6 +97,8 @@ def trace_show(
     asked = recall(which, image, modality, radiological, checkpoint)
     written = asked.write_page(page or Path("traces") / f"{asked.question.id}.html")
     typer.echo(f"page: {written}", err=True)
+    if picture:
+        typer.echo(f"picture: {asked.write_picture(picture)}", err=True)
     if as_json:
         _say_json(asked.to_json())
     else:

@@ -7,7 +7,6 @@ Too few rows give no verdict instead of a guess.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.interface.writing import replacing, write_text
 from monitoring.rows import CATEGORICAL, NUMERICAL, Row
 
 HTML, JSON, VERDICT = "report.html", "report.json", "verdict.json"
@@ -72,7 +72,7 @@ def check(reference: Sequence[Row], current: Sequence[Row], window: str, config:
         columns = _test(reference, current, window, threshold, out)
         status: Status = "DRIFT" if any(column.drifted for column in columns) else "STEADY"
         verdict = Verdict(status, window, len(reference), len(current), threshold, columns)
-    _write(out / VERDICT, json.dumps(asdict(verdict), indent=1) + "\n")
+    write_text(out / VERDICT, json.dumps(asdict(verdict), indent=1) + "\n")
     return verdict
 
 
@@ -93,9 +93,8 @@ def _test(
     tests: list[Any] = [ValueDrift(column=name, method=methods[name], threshold=threshold) for name in methods]
     snapshot = Report(tests, metadata={"window": window}).run(after, before)
     for name, save in ((HTML, snapshot.save_html), (JSON, snapshot.save_json)):
-        part = out / f".{name}.part"
-        save(str(part))
-        part.replace(out / name)
+        with replacing(out / name) as part:
+            save(str(part))
     found = {metric["config"]["column"]: _known(float(metric["value"])) for metric in snapshot.dict()["metrics"]}
     return tuple(Column(name, methods[name], round(found[name], 6), found[name] < threshold) for name in methods)
 
@@ -112,12 +111,3 @@ def _in_order(row: Row) -> Row:
 def _known(p: float) -> float:
     """A column with one value in both windows has no p: nothing differs."""
     return 1.0 if isnan(p) else p
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w") as lines:
-        lines.write(text)
-        lines.flush()
-        os.fsync(lines.fileno())
-    part.replace(file)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model.imaging.prepare import prepare
 from model.imaging.shards import read_questions, read_studies
+from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Sampling, answer
@@ -61,7 +62,4 @@ def rows_of(data: Path, window: str, checkpoint: Checkpoint, sampling: Sampling)
 
 
 def _keep(file: Path, rows: Sequence[Row]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(rows))
-    part.replace(file)
+    write_text(file, json.dumps(rows))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.imaging.crop import crop
 from model.imaging.prepare import Prepared, prepare
 from model.imaging.volume import Volume
 from model.interface import grammar
@@ -22,7 +23,7 @@ from model.vlm import engine
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Rollout, Sampling
 from model.vlm.forward import Memory, embed, hidden, logits
-from model.vlm.regions import features_of, inject, look
+from model.vlm.regions import features_of, inject
 from model.vlm.tokens import Strip, Vocabulary, ask, open_study
 from model.vlm.tower import grid_of
 
@@ -110,7 +111,7 @@ def rereading(checkpoint: Checkpoint, said: Dictated) -> Tensor:
         row.write(words[-1:])
         box = grammar.last_box(vocabulary.text(words))
         if isinstance(box, Box):
-            shown = look(said.prepared, box, contract)
+            shown = crop(said.prepared, box, contract)
             inject(row, shown, contract, vocabulary)
             pictures += shown
     return torch.stack(found)

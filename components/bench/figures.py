@@ -11,13 +11,14 @@ from torch import Tensor
 
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
+from model.imaging.crop import crop
 from model.learning.losses import Clip, grpo, target_logprobs
 from model.learning.packing import Row, pack
 from model.learning.rewards import advantages
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Rollout
-from model.vlm.regions import features_of, look
+from model.vlm.regions import features_of
 
 GROUP = 8
 REWARDS = (1.0, 0.0, 0.8, 1.0, 0.0, -0.2, 1.0, 0.0)
@@ -119,7 +120,7 @@ def _batched(checkpoint: Checkpoint, said: list[Dictated], peer_is: str) -> Comp
 
 def _pictures(checkpoint: Checkpoint, rollout: Rollout) -> list[np.ndarray]:
     """Everything a rollout was shown, in order."""
-    crops = [p for step in rollout.steps if step.box for p in look(rollout.prepared, step.box, checkpoint.contract)]
+    crops = [p for step in rollout.steps if step.box for p in crop(rollout.prepared, step.box, checkpoint.contract)]
     return [*rollout.prepared.slices, *crops]
 
 

@@ -4,7 +4,6 @@ Writes results/bench/<figure>.json. Only ratios travel between machines; seconds
 """
 
 import json
-import os
 import platform
 import sys
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from components.bench.figures import FIGURES
 from components.bench.measure import Compared, Comparison, compare
 from components.tracking import commit
 from model.interface.errors import BadInput
+from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 
 
@@ -40,7 +40,7 @@ def run(config: BenchConfig, names: tuple[str, ...] = ()) -> list[dict[str, Any]
     for name, prepare in chosen.items():
         comparison = prepare(checkpoint)
         figure = describe(name, comparison, compare(name, comparison, config.repeats), checkpoint.digest)
-        _write(config.out / f"{name}.json", json.dumps(figure, indent=1) + "\n")
+        write_text(config.out / f"{name}.json", json.dumps(figure, indent=1) + "\n")
         ours, peer = figure["ours"]["seconds"], figure["peer"]["seconds"]
         sys.stderr.write(f"bench: {name}: {figure['ratio']} x ({ours:.2f} s, peer {peer:.2f} s)\n")
         written.append(figure)
@@ -78,13 +78,3 @@ def _cpu() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w") as lines:
-        lines.write(text)
-        lines.flush()
-        os.fsync(lines.fileno())
-    part.replace(file)

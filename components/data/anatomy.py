@@ -11,8 +11,6 @@ from it is finer.
 
 import csv
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from scipy.interpolate import RBFInterpolator
 from components.data.labels import ASEG, ASEG_MIDLINE, DONOR_DEEP, ID, LOBE_OF, ids_with
 from components.data.morphology import depth, nearest_inside
 from model.interface.errors import BadInput
+from model.interface.writing import replacing
 
 DONORS = ("9861", "10021", "12876", "14380", "15496", "15697")
 ATLAS = "cvs_avg35"
@@ -108,12 +107,8 @@ def _load(path: Path) -> Subject:
 
 def _complete_into(name: str, folder: Path) -> None:
     labels, residual = (_head(atlas_maps()[0]), 0.0) if name == ATLAS else _donor(name)
-    handle, scratch = tempfile.mkstemp(dir=folder, suffix=".npz")
-    with os.fdopen(handle, "wb") as file:
+    with replacing(folder / f"{name}.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, labels=labels, residual_mm=residual)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(scratch).replace(folder / f"{name}.npz")
 
 
 def _donor(name: str) -> tuple[np.ndarray, float]:

@@ -55,8 +55,9 @@ Made = tuple[list[Study], list[Question]]
 def run(config: DataConfig) -> dict[str, Any]:
     """Write the data folder and return what metrics.json holds."""
     anatomy = subjects((*TRAIN, *VAL, *TEST), workers=config.workers)
-    for old in (config.out / shards.MANIFEST, *config.out.glob("*.parquet")):  # a stopped build is no data set
-        old.unlink(missing_ok=True)
+    for old in (shards.MANIFEST, "*.parquet", ".*.part"):  # a stopped build is no data set
+        for file in config.out.glob(old):
+            file.unlink(missing_ok=True)
     with ProcessPoolExecutor(config.workers) as pool:
         for split in SPLITS:
             made = _real(config) if split == "real" else pool.map(make, _tasks(config, split, anatomy))

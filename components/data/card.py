@@ -23,6 +23,7 @@ from model.imaging.shards import Study
 from model.interface.contract import Contract
 from model.interface.prompt import filled, filled_options
 from model.interface.question import FAMILIES, Question
+from model.interface.writing import write_text
 
 SPLITS = ("train", "val", "test", "real", "reference", "steady", "shifted")
 EXAMPLES = (("T1", "axial", 2), ("T2", "coronal", 2), ("FLAIR", "axial", 2), ("CT", "axial", 2),
@@ -48,8 +49,8 @@ def write(config: DataConfig, anatomy: dict[str, Subject]) -> dict[str, Any]:
     config.results.mkdir(parents=True, exist_ok=True)
     _picture(config.out, questions["test"]).save(config.out / "card.png", optimize=True)
     shutil.copyfile(config.out / "card.png", config.results / "card.png")
-    (config.out / "card.md").write_text(_page(metrics))
-    (config.results / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    write_text(config.out / "card.md", _page(metrics))
+    write_text(config.results / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return metrics
 
 

@@ -37,6 +37,24 @@ PRIORS: dict[str, dict[str, tuple[float, float, float]]] = {
 # fmt: on
 
 
+TELLING = {
+    "T1": ("enhancing mass", "infarct", "calcification"),
+    "T2": ("white matter lesion", "infarct", "haemorrhage"),
+    "FLAIR": ("white matter lesion", "infarct", "haemorrhage", "subdural haematoma"),
+    "CT": ("haemorrhage", "infarct", "subdural haematoma", "calcification", "enhancing mass"),
+}
+"""Kinds that mostly show in a contrast; the others hide, and a head with a hidden lesion teaches little."""
+ANY_KIND = 0.2
+"""Share of heads whose lesions are drawn among all kinds all the same."""
+
+
+def kinds_to_show(random: np.random.Generator, contrast: str, count: int) -> list[str]:
+    """Kinds of lesion for one head, all different."""
+    every = tuple(KINDS)
+    pool = every if random.random() < ANY_KIND else TELLING.get(contrast, every)
+    return [pool[k] for k in random.permutation(len(pool))[:count]]
+
+
 def modality_of(contrast: str) -> str:
     return "CT" if contrast == "CT" else "MR"
 

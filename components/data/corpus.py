@@ -1,100 +1,130 @@
-"""The pretraining corpus: volumes with label maps of the training subjects only, for stage `base`.
+"""The pretraining corpus: heads of the training subjects only, with their slices and questions, for stage `base`.
 
-    images.npy   int16 (n, x, y, z) RAS+: HU of a CT, thousandths of an MR's scale
-    labels.npy   uint8 (n, x, y, z): ids of `NAMES`, then len(NAMES) + k for the core of lesion kind k
-    meta.json    names, affine, first lesion id, wording, and of each volume its contrast and lesions
+    images.npy        int16 (n, x, y, z) RAS+, as `data` stores it: HU of a CT, grey levels of an MR
+    labels.npy        uint8 (n, x, y, z): ids of `NAMES`, as if nobody were ill
+    cores.npy         uint8 (n, x, y, z): 0, or len(NAMES) + k in the core of lesion kind k
+    studies.jsonl     the volumes and some of their slices: where, what is plain to see, what is hidden, questions
+    meta.json         names, affine, first lesion id, reading matter for the tokenizer
 
-Each volume has its own seed, so the bytes don't depend on the number of workers.
+The same painter, truth and questions as the data set's, on other seeds and a coarser grid. Each head has
+its own seed, so the bytes don't depend on the number of workers.
 """
 
 import argparse
 import json
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage as ndi
 
-from components.data import contrasts, heads, lesions
+from components.data import contrasts, heads, lesions, questions, studies
 from components.data.anatomy import ATLAS, Subject, subjects
+from components.data.balance import balance
 from components.data.labels import NAMES
-from components.data.questions import ask
-from components.data.scene import Scene, Seen
+from components.data.scene import Scene
+from components.data.studies import FIELD_MM
+from model.interface.boxes import Box
+from model.interface.question import Question
 
 TRAIN_SUBJECTS = ("9861", "10021", "12876", "14380", ATLAS)
-GRID = heads.Grid((96, 96, 64), (208.0, 208.0, 176.0))
-STRIPPED = 0.15
-"""Share of MRs without a skull."""
+GRID = heads.Grid((96, 96, 64), FIELD_MM)
+SLICES = 6
+"""Of each head."""
+ASKED = {2: 10, 3: 14}
+"""Questions made about a slice and about a volume; balancing keeps some."""
 KINDS = tuple(lesions.KINDS)
-WORDED = 120
-"""Scenes whose questions are kept as reading matter."""
+WORDED = 400
+"""Studies whose questions the tokenizer is trained on."""
 
 
-def volume(i: int, seed: int, anatomy: dict[str, Subject]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Volume i of a corpus: image, labels, description."""
+Made = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], list[dict[str, Any]], list[Question]]
+
+
+def make(i: int, seed: int, anatomy: dict[str, Subject]) -> Made:
+    """Head i of a corpus: (image, labels, cores), its studies, their questions."""
     random = np.random.default_rng([seed, i])
-    subject = TRAIN_SUBJECTS[i % len(TRAIN_SUBJECTS)]
-    contrast = contrasts.TRAINED[random.integers(len(contrasts.TRAINED))]
-    count = int(random.choice(3, p=(0.2, 0.7, 0.1)))
-    kinds = [KINDS[k] for k in random.permutation(len(KINDS))[:count]]
-    labels, _ = heads.warp(random, anatomy[subject], GRID)
-    drawn = lesions.draw(random, labels, GRID.spacing_mm, kinds)
-    stripped = contrast != "CT" and random.random() < STRIPPED
-    image = contrasts.paint(random, labels, drawn, contrast, GRID.spacing_mm, stripped=stripped)
-    seen = [
-        {"kind": lesion.kind, "cnr": round(lesions.contrast_to_noise(image, labels, lesion, GRID.spacing_mm), 3)}
-        for lesion in drawn
-    ]
-    marked = labels.copy()
-    for lesion in drawn:
-        marked[lesion.core] = len(NAMES) + KINDS.index(lesion.kind)
-    scale = 1 if contrast == "CT" else 1000
-    told = {"subject": subject, "contrast": contrast, "modality": contrasts.modality_of(contrast), "lesions": seen}
-    return np.clip(np.rint(image * scale), -1024, 3000).astype(np.int16), marked, told
+    subject = anatomy[TRAIN_SUBJECTS[i % len(TRAIN_SUBJECTS)]]
+    head = studies.make_head(random, f"corpus-{i:05d}", "corpus", subject, contrasts.TRAINED, GRID)
+    told, asked = [], []
+    for study, scene in [studies.whole(head), *studies.slices(random, head, SLICES)]:
+        told.append(_told(i, scene, head.contrast))
+        asked += [
+            replace(question, licence="", provenance="")
+            for question in questions.ask(scene, ASKED[study.volume.dimension], random)
+        ]
+    cores = np.zeros_like(head.labels)
+    for lesion in head.lesions:
+        cores[lesion.core] = len(NAMES) + KINDS.index(lesion.kind)
+    return (head.voxels.astype(np.int16), head.labels, cores), told, asked
 
 
-def wording(image_of: dict[str, Subject], seed: int) -> list[str]:
-    """Questions, options and rationales as the data stage words them: what a tokenizer should know."""
+def _told(head: int, scene: Scene, contrast: str) -> dict[str, Any]:
+    """plane: "" for the whole volume; at: index of a slice along its axis."""
+    plane = scene.plane if scene.dimension == 2 else ""
+    return {
+        "study": scene.study,
+        "head": head,
+        "plane": plane,
+        "at": int(scene.study.rsplit("-", 1)[1]) if plane else 0,
+        "modality": contrasts.modality_of(contrast),
+        "seen": {lesion.kind: asdict(_box(lesion.core)) for lesion in scene.lesions},
+        "hidden": sorted(scene.hidden),
+    }
+
+
+def _box(core: np.ndarray) -> Box:
+    where = ndi.find_objects(core.view(np.uint8))[0]
+    return Box.of((*(s.start for s in where), *(s.stop for s in where)))
+
+
+def wording(asked: list[Question]) -> list[str]:
+    """Questions, options and rationales, each once: what a tokenizer should know."""
     found: dict[str, None] = {}
-    for i in range(WORDED):
-        random = np.random.default_rng([seed, i, 1])
-        labels, _ = heads.warp(random, image_of[TRAIN_SUBJECTS[i % len(TRAIN_SUBJECTS)]], GRID)
-        kinds = [KINDS[i % len(KINDS)]] if i % 5 else []
-        seen = tuple(
-            Seen(lesion.kind, lesion.core, 9.0) for lesion in lesions.draw(random, labels, GRID.spacing_mm, kinds)
-        )
-        x, y, z = GRID.spacing_mm.tolist()
-        for question in ask(
-            Scene(f"w{i}", "", "", "", 3, "axial", labels, seen, frozenset(), (x, y, z), True, "", ""), 12, random
-        ):
-            found |= dict.fromkeys([question.text, *question.options, *(remark.text for remark in question.rationale)])
+    for question in asked:
+        found |= dict.fromkeys([question.text, *question.options, *(remark.text for remark in question.rationale)])
     return list(found)
 
 
 def build_corpus(out: Path, n: int, seed: int, workers: int) -> None:
     anatomy = subjects(TRAIN_SUBJECTS, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
-    images = np.lib.format.open_memmap(out / "images.npy", "w+", np.int16, (n, *GRID.shape))
-    labels = np.lib.format.open_memmap(out / "labels.npy", "w+", np.uint8, (n, *GRID.shape))
-    told = []
+    types = {"images": np.int16, "labels": np.uint8, "cores": np.uint8}
+    files = [
+        np.lib.format.open_memmap(out / f"{name}.npy", "w+", kind, (n, *GRID.shape)) for name, kind in types.items()
+    ]
+    told: list[dict] = []
+    asked: list[Question] = []
     with ProcessPoolExecutor(workers) as pool:
-        for i, (image, marked, description) in enumerate(
-            pool.map(partial(volume, seed=seed, anatomy=anatomy), range(n), chunksize=8)
-        ):
-            images[i], labels[i] = image, marked
-            told.append(description)
-    images.flush()
-    labels.flush()
-    meta = {"names": [*NAMES, *KINDS], "first_lesion": len(NAMES), "affine": GRID.affine.tolist(), "volumes": told}
-    meta["wording"] = wording(anatomy, seed)
+        made = pool.map(partial(make, seed=seed, anatomy=anatomy), range(n), chunksize=8)
+        for i, (arrays, here, about) in enumerate(made):
+            for file, array in zip(files, arrays, strict=True):
+                file[i] = array
+            told += here
+            asked += about
+    for file in files:
+        file.flush()
+    random = np.random.default_rng([seed, n])
+    kept: dict[str, list[dict]] = defaultdict(list)
+    for question in balance(asked, len(asked), random):
+        kept[question.study].append(question.to_json())
+    with (out / "studies.jsonl").open("w") as lines:
+        for row in told:
+            lines.write(json.dumps(row | {"questions": kept[row["study"]]}) + "\n")
+    read = {row["study"] for row in told[:WORDED]}
+    meta = {"names": [*NAMES, *KINDS], "first_lesion": len(NAMES), "affine": GRID.affine.tolist()}
+    meta["wording"] = wording([question for question in asked if question.study in read])
     (out / "meta.json").write_text(json.dumps(meta))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the pretraining corpus.")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--n", type=int, default=1400)
+    parser.add_argument("--n", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()

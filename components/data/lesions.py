@@ -25,8 +25,6 @@ class Kind:
     hosts: tuple[str, ...] = ()
     """Structures that may hold the centre, on a side drawn at random. Empty: under the skull."""
     rim_mm: float = 0.0
-    within: bool = False
-    """Never leaves the host structure."""
     ring: bool = False
     """Necrotic centre inside an enhancing ring, on T1 and CT."""
     near_ventricle: bool = False
@@ -37,22 +35,22 @@ class Kind:
 KINDS = {
     "haemorrhage": Kind(
         {"CT": (65, 18), "T1": (.70, .50), "T2": (.25, .85), "FLAIR": (.30, .85), "DWI": (.20, .50)},
-        (6, 14), ("putamen", "thalamus", "white matter"), rim_mm=3),
-    "lacunar infarct": Kind(
+        (8, 20), ("putamen", "thalamus", "white matter"), rim_mm=3),
+    "infarct": Kind(
         {"CT": (12, None), "T1": (.28, None), "T2": (.90, None), "FLAIR": (.25, .85), "DWI": (.95, None)},
-        (3, 6), ("putamen", "thalamus", "caudate", "white matter"), rim_mm=2, within=True),
+        (9, 20), ("putamen", "white matter"), rim_mm=3),
     "enhancing mass": Kind(
         {"CT": (55, 18), "T1": (1.05, .50), "T2": (.65, .90), "FLAIR": (.60, .95), "DWI": (.75, .55)},
-        (8, 16), ("white matter",), rim_mm=7, ring=True),
+        (10, 20), ("white matter",), rim_mm=7, ring=True),
     "calcification": Kind(
         {"CT": (180, None), "T1": (.30, None), "T2": (.12, None), "FLAIR": (.15, None), "DWI": (.05, None)},
-        (2.5, 4.5), ("pallidum",), within=True),
+        (5, 10), ("pallidum", "thalamus", "cerebellar white matter", "white matter")),
     "white matter lesion": Kind(
         {"CT": (19, None), "T1": (.62, None), "T2": (.80, None), "FLAIR": (.95, None), "DWI": (.65, None)},
-        (2.5, 5.5), ("white matter",), near_ventricle=True),
+        (4, 7.5), ("white matter",), near_ventricle=True),
     "subdural haematoma": Kind(
         {"CT": (62, None), "T1": (.75, None), "T2": (.60, None), "FLAIR": (.80, None), "DWI": (.30, None)},
-        (5, 9)),
+        (7, 14)),
 }
 # fmt: on
 NECROSIS = {"T1": 0.35, "CT": 14.0}
@@ -125,7 +123,7 @@ def _subdural(
     surface = np.argwhere(inside & half & (inside_mm <= spacing_mm.max()))
     if not len(surface):
         return nothing, nothing
-    centre, extent = surface[random.integers(len(surface))], random.uniform(35, 60)
+    centre, extent = surface[random.integers(len(surface))], random.uniform(40, 65)
     spans = [(np.arange(n) - c) * mm for n, c, mm in zip(labels.shape, centre, spacing_mm, strict=True)]
     x, y, z = np.meshgrid(*spans, indexing="ij", sparse=True)
     far2 = x**2 + y**2 + z**2
@@ -149,7 +147,7 @@ def _foci(
         here, distance = _blob(random, labels.shape, centre, radius, spacing_mm)
         # out of the ventricles, skull and scalp, and never over the midline
         same_side = [i for i, name in enumerate(NAMES) if name.startswith(side) and "ventricle" not in name]
-        may = labels[here] == host if kind.within else np.isin(labels[here], same_side)
+        may = np.isin(labels[here], same_side)
         core[here] |= (distance < 1) & may
         if kind.rim_mm:
             soft = [i for i in same_side if TISSUE[i] in ("WM", "BS", "DGM", "TH")]

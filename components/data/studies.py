@@ -29,16 +29,6 @@ from model.interface.contract import Contract
 FIELD_MM = (208.0, 208.0, 176.0)
 """Field of view along (x, y, z)."""
 PLANES = ("axial", "coronal", "sagittal")
-KINDS = tuple(lesions.KINDS)
-TELLING = {
-    "T1": ("enhancing mass", "lacunar infarct", "calcification"),
-    "T2": ("white matter lesion", "lacunar infarct", "haemorrhage", "enhancing mass"),
-    "FLAIR": ("white matter lesion", "haemorrhage", "subdural haematoma", "enhancing mass"),
-    "CT": ("haemorrhage", "subdural haematoma", "calcification", "enhancing mass"),
-}
-"""Kinds that mostly show in a contrast; the others hide, and a head with a hidden lesion teaches little."""
-ANY_KIND = 0.2
-"""Share of heads whose lesions are drawn among all kinds all the same."""
 LESIONS_A_HEAD = (0.2, 0.7, 0.1)
 """Shares of heads with no, one and two kinds of lesion."""
 THROUGH_LESION = 0.65
@@ -90,8 +80,7 @@ def make_head(
     """among: contrasts, one of which is drawn."""
     contrast = among[random.integers(len(among))]
     count = int(random.choice(len(LESIONS_A_HEAD), p=LESIONS_A_HEAD))
-    pool = KINDS if random.random() < ANY_KIND else TELLING.get(contrast, KINDS)
-    kinds = [pool[k] for k in random.permutation(len(pool))[:count]]
+    kinds = contrasts.kinds_to_show(random, contrast, count)
     labels, _ = heads.warp(random, subject, grid)
     drawn = lesions.draw(random, labels, grid.spacing_mm, kinds)
     stripped = contrasts.modality_of(contrast) == "MR" and bool(random.random() < STRIPPED)

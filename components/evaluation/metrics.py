@@ -14,7 +14,7 @@ from model.interface.question import Question
 from model.interface.trace import Trace
 
 LOCALISING = ("structure localisation", "spatial localisation")
-"""Families whose boxes are the task itself; a lesion's box is too, in any family."""
+"""Families whose boxes are the task itself."""
 
 METRICS = (
     "accuracy",
@@ -97,7 +97,7 @@ def _grounding(question: Question, frame: Frame, trace: Trace) -> dict[str, Coun
     task = question.family in LOCALISING
     return {
         "box_iou": _sum([overlap for _, overlap in overlaps]),
-        "localisation_iou": _sum([overlap for remark, overlap in overlaps if task or remark.kind == "lesion"]),
+        "localisation_iou": _sum([overlap for _, overlap in overlaps if task]),
         "lesion_iou": _sum([overlap for remark, overlap in overlaps if remark.kind == "lesion"]),
         "z_overlap": _sum(ranges),
         "centre_error_mm": _sum(errors),

@@ -31,6 +31,7 @@ from model.imaging.frame import Frame
 from model.imaging.prepare import Prepared, blank, prepare
 from model.interface.question import Question
 from model.interface.trace import Trace
+from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Sampling, answer
@@ -145,15 +146,9 @@ def _sha256(content: bytes) -> str:
 
 
 def _write(out: Path, tree: dict[str, Any], answers: Sequence[Answered]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     traces.write(out / traces.FILE, answers)
-    for name, text in (("metrics.json", json.dumps(tree, indent=1) + "\n"), ("table.md", report.table(tree))):
-        part = out / f".{name}.part"
-        with part.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out / name)
+    write_text(out / "metrics.json", json.dumps(tree, indent=1) + "\n")
+    write_text(out / "table.md", report.table(tree))
 
 
 if __name__ == "__main__":

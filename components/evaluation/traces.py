@@ -2,12 +2,12 @@
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.interface.trace import Trace
+from model.interface.writing import replacing
 
 FILE = "traces.jsonl.gz"
 
@@ -25,14 +25,13 @@ class Answered:
 
 def write(file: Path, answers: Iterable[Answered]) -> None:
     """One JSON a line, without timings: the same answers are the same bytes."""
-    part = file.with_name(f".{file.name}.part")
-    with part.open("wb") as raw:
-        with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as lines:
-            for answer in answers:
-                lines.write(json.dumps(_to_json(answer), ensure_ascii=False).encode() + b"\n")
-        raw.flush()
-        os.fsync(raw.fileno())
-    part.replace(file)
+    with (
+        replacing(file) as part,
+        part.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as lines,
+    ):
+        for answer in answers:
+            lines.write(json.dumps(_to_json(answer), ensure_ascii=False).encode() + b"\n")
 
 
 def read(file: Path) -> Iterator[Answered]:

@@ -8,7 +8,6 @@ without its script, on the slice that shows most boxes.
 import base64
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -26,6 +25,7 @@ from model.imaging.prepare import Prepared
 from model.interface.contract import Contract
 from model.interface.question import Question
 from model.interface.trace import Trace
+from model.interface.writing import write_text
 
 HERE = Path(__file__).parent
 SIDE_2D, SIDE_3D = 640, 384
@@ -79,14 +79,7 @@ class View:
 
 def write_page(trace: Trace, prepared: Prepared, question: Question, out: Path, contract: Contract) -> Path:
     """Write the page to `out` (an .html path), whole or not at all; returns it."""
-    page = render_page(trace, prepared, question, contract)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.{os.getpid()}")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.write(page)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(out)
+    write_text(out, render_page(trace, prepared, question, contract))
     return out
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from model.imaging import shards
+from model.imaging.crop import crop
 from model.imaging.prepare import Prepared, prepare
 from model.interface.boxes import Box
 from model.interface.prompt import filled_options, question_text
 from model.interface.question import Question, Remark
 from model.learning.packing import Row
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.regions import features_of, look
+from model.vlm.regions import features_of
 from model.vlm.tokens import Strip, ask, open_study, reason
 from model.vlm.tower import grid_of
 
@@ -66,7 +67,7 @@ def example(case: Case, checkpoint: Checkpoint) -> Example:
     branches, shown = [], []
     for question in case.questions:
         remarks = [in_model_space(remark, prepared) for remark in question.rationale]
-        crops = [look(prepared, remark.box, contract) if remark.box else [] for remark in remarks]
+        crops = [crop(prepared, remark.box, contract) if remark.box else [] for remark in remarks]
         places = tuple(prepared.frame.to_model(region) for region in question.regions)
         branch = ask(shared, vocabulary, question_text(question, places))
         grids = [[grid_of(picture.shape, contract) for picture in pictures] for pictures in crops]

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.cluster import cluster
 from components.training import progress
+from components.training.progress import Position
 from model.interface.errors import Failure
+from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
@@ -31,36 +33,76 @@ HEARD = "progress.txt"
 """What the first worker says, beside its checkpoints: a worker's own stderr may be on another machine."""
 
 
+class TrainingConfig(BaseModel):
+    """What every training has; a stage adds its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Path("data")
+    out: Path
+    results: Path
+    micro_tokens: int = Field(default=4096, ge=1)
+    """Tokens that go through the model together; a longer row goes alone."""
+    workers: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
+    """Of each worker."""
+    gpu: bool = False
+
+
+Loop = Callable[[Checkpoint, Any, "Workers", Any, Any], Position]
+"""(checkpoint, config, workers, saves, curves) -> where the training ended."""
+
+
 def run_key(*parts: Any) -> str:
     """Digest of whatever makes a training what it is, 16 hex digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def launch(
-    stage: str, key: str, loop: Callable[[dict[str, Any]], None], config: dict[str, Any], *, workers: int, gpu: bool
-) -> Path:
-    """Train, and return the folder of the last state (see `progress`).
+def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[str, Any]:
+    """Train a stage and publish its checkpoint; what its metrics file holds.
 
-    config: plain values with absolute paths; workers run in another folder.
+    start: the config's field that names the checkpoint the training starts from.
     """
-    with cluster(num_cpus=workers):
+    begin: Path = getattr(config, start)
+    same = config.model_dump(exclude={"workers", "threads", "out", "results"})
+    key = run_key(stage, same, folders.verify(begin), (config.data / "manifest.json").read_text())
+    heard = STORAGE.resolve() / f"{stage}-{key}" / HEARD
+    # workers run in another folder; plain values, because a stage's own classes may live in `__main__`
+    cls, told = type(config), config.model_dump(mode="json") | {start: str(begin.resolve())}
+    told["data"] = str(config.data.resolve())
+
+    def work() -> None:
+        import ray.train
+
+        context, here = ray.train.get_context(), cls.model_validate(told)
+        torch.set_num_threads(here.threads)
+        checkpoint = folders.load(getattr(here, start), "cuda" if here.gpu else "cpu")
+        workers = Workers(context.get_world_rank(), context.get_world_size())
+        train(checkpoint, here, workers, RaySaves(heard, workers), curves(stage, key, here, workers.rank))
+
+    state = _fit(stage, heard, work, config)
+    return _finish(state, begin, config.out, config.results)
+
+
+def _fit(stage: str, heard: Path, work: Callable[[], None], config: TrainingConfig) -> Path:
+    """Run it under Ray Train; the folder of the last state (see `progress`)."""
+    name, storage = heard.parent.name, heard.parent.parent
+    with cluster(num_cpus=config.workers):
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
 
-        name = f"{stage}-{key}"
-        storage = STORAGE.resolve()
         for old in storage.glob(f"{stage}-*"):
             if old.name != name:
                 shutil.rmtree(old)
-        heard = storage / name / HEARD
         heard.parent.mkdir(parents=True, exist_ok=True)
         heard.write_text("")
         trainer = TorchTrainer(
-            loop,
-            train_loop_config=config | {HEARD: str(heard)},
-            torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+            work,
+            torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
             scaling_config=ScalingConfig(
-                num_workers=workers, use_gpu=gpu, resources_per_worker={"GPU": 1} if gpu else {"CPU": 1}
+                num_workers=config.workers,
+                use_gpu=config.gpu,
+                resources_per_worker={"GPU": 1} if config.gpu else {"CPU": 1},
             ),
             run_config=RunConfig(
                 name=name,
@@ -81,7 +123,7 @@ def launch(
     return Path(result.checkpoint.path)
 
 
-def finish(state: Path, base: Path, out: Path, results: Path) -> dict[str, Any]:
+def _finish(state: Path, base: Path, out: Path, results: Path) -> dict[str, Any]:
     """Turn the last state of a training into a checkpoint folder and a metrics file."""
     checkpoint = folders.load(base)
     freeze_tower(checkpoint.vlm)
@@ -89,8 +131,7 @@ def finish(state: Path, base: Path, out: Path, results: Path) -> dict[str, Any]:
     position = progress.read(state, trained, torch.optim.AdamW(trained.values()))
     digest = folders.save(checkpoint, out)
     metrics = {"checkpoint": digest, "steps": position.step, "tokens": position.tokens, **position.notes}
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(metrics, indent=1) + "\n")
+    write_text(results, json.dumps(metrics, indent=1) + "\n")
     return metrics
 
 

@@ -15,19 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.stage import command
 from components.training import progress
 from components.training.examples import Case, cases
 from components.training.gradients import sum_gradients, total
-from components.training.launch import HEARD, RaySaves, Workers, curves, finish, launch, run_key, trainable
+from components.training.launch import TrainingConfig, Workers, launch, trainable
 from components.training.progress import Position
 from components.training.sft import micro_batches
 from model.learning.losses import Clip, grpo, target_logprobs
 from model.learning.packing import Row, pack
 from model.learning.rewards import advantages, reward
-from model.vlm import checkpoint as folders
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Rollout, Sampling, roll_out, trace_of
@@ -36,11 +35,8 @@ FIGURES = ("reward", "correct", "valid_format", "pointed", "boxes", "crops", "tr
 """Means over a step's answers. Only the reward is optimised; the rest is watched."""
 
 
-class RlConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class RlConfig(TrainingConfig):
     sft: Path = Path("checkpoints/sft")
-    data: Path = Path("data")
     out: Path = Path("checkpoints/rl")
     results: Path = Path("results/rl/metrics.json")
     seed: int = 5
@@ -57,38 +53,11 @@ class RlConfig(BaseModel):
     lr: float = Field(default=5e-6, gt=0)
     """Constant after ten steps. A real 7B model wants 1e-6."""
     clip: tuple[float, float] = (0.2, 0.28)
-    micro_tokens: int = Field(default=4096, ge=1)
-    """Tokens that go through the model together; a longer group goes alone."""
     save_every: int = Field(default=20, ge=1)
-    workers: int = Field(default=2, ge=1)
-    threads: int = Field(default=1, ge=1)
-    """Of each worker."""
-    gpu: bool = False
 
 
 def run(config: RlConfig) -> dict[str, Any]:
-    digest, manifest = folders.verify(config.sft), (config.data / "manifest.json").read_text()
-    key = run_key("rl", config.model_dump(exclude={"workers", "threads", "out", "results"}), digest, manifest)
-    told = config.model_dump(mode="json") | {
-        "key": key,
-        "sft": str(config.sft.resolve()),
-        "data": str(config.data.resolve()),
-    }
-    state = launch("rl", key, worker, told, workers=config.workers, gpu=config.gpu)
-    return finish(state, config.sft, config.out, config.results)
-
-
-def worker(told: dict[str, Any]) -> None:
-    """What each Ray worker runs."""
-    import ray.train
-
-    context = ray.train.get_context()
-    key, heard = told.pop("key"), Path(told.pop(HEARD))
-    config = RlConfig(**told)
-    torch.set_num_threads(config.threads)
-    checkpoint = folders.load(config.sft, "cuda" if config.gpu else "cpu")
-    workers = Workers(context.get_world_rank(), context.get_world_size())
-    train(checkpoint, config, workers, RaySaves(heard, workers), curves("rl", key, config, workers.rank))
+    return launch("rl", "sft", config, train)
 
 
 @dataclass(frozen=True, slots=True)

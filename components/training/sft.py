@@ -15,26 +15,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from components.stage import command
 from components.training import progress
 from components.training.examples import Example, cases, example
 from components.training.gradients import sum_gradients, total
-from components.training.launch import HEARD, RaySaves, Workers, curves, finish, launch, run_key, trainable
+from components.training.launch import TrainingConfig, Workers, launch, trainable
 from components.training.progress import Position
 from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Row, pack
-from model.vlm import checkpoint as folders
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 
 
-class SftConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class SftConfig(TrainingConfig):
     base: Path = Path("checkpoints/base")
-    data: Path = Path("data")
     out: Path = Path("checkpoints/sft")
     results: Path = Path("results/sft/metrics.json")
     seed: int = 3
@@ -44,40 +40,12 @@ class SftConfig(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0)
     studies: int = Field(default=24, ge=1)
     """A step, over all workers; images and volumes in proportion."""
-    micro_tokens: int = Field(default=4096, ge=1)
-    """Tokens that go through the model together; a longer row goes alone."""
     save_every: int = Field(default=60, ge=1)
     """Steps between checkpoints."""
-    workers: int = Field(default=2, ge=1)
-    threads: int = Field(default=1, ge=1)
-    """Of each worker."""
-    gpu: bool = False
 
 
 def run(config: SftConfig) -> dict[str, Any]:
-    digest, manifest = folders.verify(config.base), (config.data / "manifest.json").read_text()
-    key = run_key("sft", config.model_dump(exclude={"workers", "threads", "out", "results"}), digest, manifest)
-    told = config.model_dump(mode="json") | {
-        "key": key,
-        "base": str(config.base.resolve()),
-        "data": str(config.data.resolve()),
-    }
-    state = launch("sft", key, worker, told, workers=config.workers, gpu=config.gpu)
-    return finish(state, config.base, config.out, config.results)
-
-
-def worker(told: dict[str, Any]) -> None:
-    """What each Ray worker runs."""
-    import ray.train
-
-    context = ray.train.get_context()
-    key, heard = told.pop("key"), Path(told.pop(HEARD))
-    config = SftConfig(**told)
-    torch.set_num_threads(config.threads)
-    device = "cuda" if config.gpu else "cpu"
-    checkpoint = folders.load(config.base, device)
-    workers = Workers(context.get_world_rank(), context.get_world_size())
-    train(checkpoint, config, workers, RaySaves(heard, workers), curves("sft", key, config, workers.rank))
+    return launch("sft", "base", config, train)
 
 
 def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: Any, drawn: Any) -> Position:

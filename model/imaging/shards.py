@@ -11,7 +11,6 @@ planes made it smaller.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 from model.imaging.volume import Volume
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
+from model.interface.writing import replacing, write_text
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 32
@@ -99,8 +99,7 @@ def read_questions(folder: Path, split: str) -> list[Question]:
 def seal(folder: Path) -> None:
     """Write the manifest of every file in the folder."""
     digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if _counts(path)}
-    with _whole(folder / MANIFEST) as part:
-        part.write_text(json.dumps(digests, indent=1) + "\n")
+    write_text(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
 
 
 def verify(folder: Path) -> None:
@@ -169,22 +168,8 @@ def _study(row: dict[str, Any]) -> Study:
 
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    with _whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd", compression_level=3) as writer:
+    with replacing(path) as part, pq.ParquetWriter(part, schema, compression="zstd", compression_level=3) as writer:
         yield writer
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A path to write to; it becomes `path` once everything is on disk, or nothing does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _existing(path: Path) -> Path:

@@ -34,6 +34,10 @@ class Contract(BaseModel):
     """Window of an MR, or of an unknown modality, inside its foreground, percent."""
     ct_window_hu: tuple[float, float] = (40.0, 90.0)
     """(level, width) of a CT, Hounsfield units."""
+    place_channels: bool = True
+    """Green and blue carry each pixel's column and row, 0 to 255 over the picture (CoordConv, arXiv 1807.03247);
+    without it all three channels are grey, as in the paper. Rotary positions are relative: a tower trained from
+    nothing can't tell where in the picture a patch is."""
     crop_source: Literal["native", "model"] = "native"
     """Crops come from the source voxels, or from model space as in the paper."""
     crop_side: int = Field(default=32, ge=16)

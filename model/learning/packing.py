@@ -47,8 +47,6 @@ class Packed:
     """int64[T, 2]: (row, column) of each trained token; column - 1 predicts it, same branch always."""
     weights: Tensor
     """float[T]"""
-    branch: Tensor
-    """int64[T]: which branch of the whole batch a trained token belongs to."""
 
     def to(self, device: torch.device) -> "Packed":
         return Packed(
@@ -59,7 +57,6 @@ class Packed:
             [feature.to(device) for feature in self.features],
             self.target.to(device),
             self.weights.to(device),
-            self.branch.to(device),
         )
 
 
@@ -70,7 +67,7 @@ def pack(rows: Sequence[Row], multiple: int = 64) -> Packed:
     is_picture = torch.zeros_like(ids, dtype=torch.bool)
     places = torch.zeros(len(rows), length, 3, dtype=torch.long)
     owner = torch.full_like(ids, -2)  # -2 padding, -1 shared, else the branch
-    target, weights, branch_of, counted = [], [], [], 0
+    target, weights = [], []
     for b, row in enumerate(rows):
         start = 0
         for k, strip in enumerate([row.shared, *row.branches]):
@@ -82,9 +79,7 @@ def pack(rows: Sequence[Row], multiple: int = 64) -> Packed:
             trained = [start + i for i, t in enumerate(strip.trained) if t]
             target += [(b, column) for column in trained]
             weights += [row.weights[k - 1] if row.weights and k else 1.0] * len(trained)
-            branch_of += [counted + k - 1] * len(trained)
             start = end
-        counted += len(row.branches)
     return Packed(
         ids,
         is_picture,
@@ -93,7 +88,6 @@ def pack(rows: Sequence[Row], multiple: int = 64) -> Packed:
         [feature for row in rows for feature in row.features],
         torch.tensor(target, dtype=torch.long).view(-1, 2),
         torch.tensor(weights),
-        torch.tensor(branch_of, dtype=torch.long),
     )
 
 

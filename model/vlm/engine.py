@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.imaging.crop import crop
 from model.imaging.prepare import Prepared
 from model.interface import grammar
 from model.interface.boxes import Box
-from model.interface.prompt import question_text
+from model.interface.prompt import filled_options, question_text
 from model.interface.question import Question
 from model.interface.trace import Answer, Flaw, Step, Trace
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.forward import Memory, embed, hidden, logits
-from model.vlm.regions import features_of, inject, look
+from model.vlm.regions import features_of, inject
 from model.vlm.tokens import Strip, ask, open_study
 from model.vlm.tower import grid_of
 
@@ -243,7 +244,7 @@ class _Batch:
         if flaw or not isinstance(box, Box):
             rollout.steps.append(Step(text, flaw=flaw or Flaw(text[-80:], "unpaired")))
             return []
-        shown = look(rollout.prepared, box, self.contract)
+        shown = crop(rollout.prepared, box, self.contract)
         rollout.steps.append(Step(text, box=box, box_mm=frame.to_mm(box), crops=len(shown)))
         return shown
 
@@ -256,10 +257,13 @@ def _self_or(mask: Tensor, offset: int) -> Tensor:
 
 
 def trace_of(rollout: Rollout, checkpoint: Checkpoint) -> Trace:
-    """What was said, read once; flaws met while injecting join those of the grammar."""
+    """What was said, read once; flaws met while injecting, or against the options, join those of the grammar."""
     read = grammar.parse("".join(step.text for step in rollout.steps))
     known = set(read.flaws)
     met = tuple(step.flaw for step in rollout.steps if step.flaw and step.flaw not in known)
+    places = tuple(rollout.prepared.frame.to_model(region) for region in rollout.question.regions)
+    if contradiction := grammar.why_contradictory(read, filled_options(rollout.question, places)):
+        met += (contradiction,)
     return Trace(
         question_id=rollout.question.id,
         study_digest=rollout.prepared.volume.digest,

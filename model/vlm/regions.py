@@ -1,7 +1,7 @@
 """Region-token injection: what a box brings into the assistant's turn.
 
-One path for rollouts, inference and training data, in 2D and in 3D: tokens, pixels, grid and
-mask together or not at all.
+One path for rollouts, inference and training data, in 2D and in 3D: what the cropper cut is shown as
+tokens, pixels, grid and mask together, or not at all.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.imaging.crop import crop
-from model.imaging.prepare import Prepared
-from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.vlm.tokens import Strip, Vocabulary
 from model.vlm.tower import encode, grid_of
-
-
-def look(prepared: Prepared, box: Box, contract: Contract) -> list[np.ndarray]:
-    """The pictures a box brings: one of an image, up to `contract.crop_slices` of a cuboid."""
-    return crop(prepared, box, contract)
 
 
 def inject(strip: Strip, pictures: Sequence[np.ndarray], contract: Contract, vocabulary: Vocabulary) -> int:

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from model.interface import prompt
 from model.interface.contract import Contract
-from model.interface.grammar import BOX_CLOSE, THINK_OPEN, TURN_END, write_answer, write_box
+from model.interface.grammar import BOX_CLOSE, BOX_OPEN, THINK_OPEN, TURN_END, write_answer, write_box
 from model.interface.question import Remark
 from model.vlm.tokenizer import IMAGE, NEVER_SAMPLED, TURN_START, VISION_CLOSE, VISION_OPEN
 
@@ -31,7 +31,7 @@ class Vocabulary:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
         self.vision_open, self.image, self.vision_close = map(self.id, (VISION_OPEN, IMAGE, VISION_CLOSE))
-        self.box_close, self.turn_end = self.id(BOX_CLOSE), self.id(TURN_END)
+        self.box_open, self.box_close, self.turn_end = self.id(BOX_OPEN), self.id(BOX_CLOSE), self.id(TURN_END)
         self.never_sampled = [self.id(name) for name in NEVER_SAMPLED]
 
     def id(self, name: str) -> int:

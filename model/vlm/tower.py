@@ -22,6 +22,16 @@ TEMPORAL = 2
 """A still picture fills both frames of a temporal patch, as in Qwen2.5-VL."""
 
 
+def channels(pictures: np.ndarray, contract: Contract) -> np.ndarray:
+    """Grey pictures uint8[n, h, w] -> the colour pictures uint8[n, 3, h, w] that an image processor would be given."""
+    height, width = pictures.shape[1:]
+    out = np.repeat(pictures[:, None], 3, 1)
+    if contract.place_channels:
+        out[:, 1] = np.rint(np.linspace(0, 255, width)).astype(np.uint8)
+        out[:, 2] = np.rint(np.linspace(0, 255, height)).astype(np.uint8)[:, None]
+    return out
+
+
 def patchify(pictures: np.ndarray, contract: Contract) -> Tensor:
     """Grey pictures -> float32[n, patches, 3 * 2 * p * p], in the order of Qwen2VLImageProcessor.
 
@@ -31,10 +41,10 @@ def patchify(pictures: np.ndarray, contract: Contract) -> Tensor:
     if height % contract.factor or width % contract.factor:
         raise ValueError(f"picture of {height}x{width} px: sides must be multiples of {contract.factor}")
     p, m = contract.patch, contract.merge
-    x = (torch.from_numpy(np.ascontiguousarray(pictures)).float() / 255 - MEAN) / STD
-    x = x.view(n, height // (p * m), m, p, width // (p * m), m, p).permute(0, 1, 4, 2, 5, 3, 6)
-    x = x.reshape(n, -1, 1, p * p)  # (n, patches, 1, p * p)
-    return x.expand(-1, -1, 3 * TEMPORAL, -1).reshape(n, x.shape[1], -1)
+    x = (torch.from_numpy(channels(pictures, contract)).float() / 255 - MEAN) / STD
+    x = x.view(n, 3, height // (p * m), m, p, width // (p * m), m, p).permute(0, 2, 5, 3, 6, 1, 4, 7)
+    x = x.reshape(n, -1, 3, 1, p * p)  # (n, patches, 3, 1, p * p)
+    return x.expand(-1, -1, -1, TEMPORAL, -1).reshape(n, x.shape[1], -1)
 
 
 def grid_of(picture_shape: Sequence[int], contract: Contract) -> tuple[int, int]:

@@ -83,6 +83,19 @@ def test_a_page_of_one_answer_is_written(outcomes: list) -> None:
     assert "Is there a blob?" in page.read_text()
 
 
+def test_an_answer_of_the_evaluation_is_found_again_and_drawn(outcomes: list, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from flows.asking import recall
+
+    asked = recall("q-test-0-3d", None, None, False, "champion")
+    assert (asked.question.id, asked.prepared.dimension) == ("q-test-0-3d", 3)
+    with Image.open(asked.write_picture(tmp_path / "answer.png")) as drawn:
+        assert drawn.format == "PNG"
+        assert len(drawn.convert("L").getcolors(256) or []) > 8
+    assert [file.name for file in tmp_path.iterdir()] == ["answer.png"]
+
+
 def test_only_what_may_work_later_is_tried_again(clone: Path) -> None:
     from prefect import flow
 

@@ -5,7 +5,7 @@ branches of one row, so that a volume's 600 tokens of pictures are paid for once
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.training.base.lessons import Teacher
+from components.training.base.attention import Look, Watch
+from components.training.base.lessons import Lesson, Teacher
 from components.training.base.scenes import Scene
+from components.training.base.tower import LEAST_IN_PATCH, patch_counts
 from model.interface.contract import Contract
 from model.learning.packing import Packed, Row, pack
 from model.vlm.forward import embed, hidden, logits
@@ -23,6 +25,15 @@ from model.vlm.tower import encode_equal, grid_of
 
 BLUR = (0.06, 0.24, 0.4, 0.24, 0.06)
 """A coordinate's target is spread over its neighbours (-2 … 2 px): being one off is not being wrong."""
+WATCHED = {"layer": 2, "heads": (0, 3)}
+"""Heads that are taught where to look: one of each group of keys, in the last layer but one."""
+LOOKING = 0.3
+"""Weight of that loss."""
+BOXING = 4.0
+"""Weight of the loss on what those heads find there: the box of what a token mostly shows, as shares of the sides.
+A head of 32 numbers can't carry a box for each of 46 names; one for the token it can."""
+ILL = 4.0
+"""How much more a token of a lesion counts in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,10 @@ class Taught:
     shared: Strip
     features: list[Tensor]
     """bfloat16[tokens, hidden] a picture."""
+    holders: dict[str, np.ndarray]
+    """By name, the columns of the shared strip whose tokens hold a good part of the thing."""
+    shown: np.ndarray
+    """float32[tokens, 7]: box (x1, y1, z1, x2, y2, z2, shares of the sides) of what a token shows; what it counts."""
 
 
 @torch.no_grad()
@@ -40,7 +55,6 @@ def encode_scenes(
     vlm: Any,
     scenes: Sequence[Scene],
     names: Sequence[str],
-    first_lesion: int,
     contract: Contract,
     vocabulary: Vocabulary,
     random: np.random.Generator,
@@ -50,20 +64,79 @@ def encode_scenes(
         slices = scene.prepared.slices
         features = encode_equal(vlm.model.visual, slices, contract).bfloat16()
         shared = open_study(vocabulary, [grid_of(slices.shape, contract)] * len(slices), scene.dimension, contract)
-        teacher = Teacher(
-            scene.boxes(names), scene.absent(names), names[first_lesion:], flat=scene.dimension == 2, random=random
+        teacher = Teacher(scene, names, random)
+        counts = token_counts(scene, names, contract)
+        taught.append(
+            Taught(teacher, shared, list(features), holders(counts, shared, names), shown(counts, scene, names))
         )
-        taught.append(Taught(teacher, shared, list(features)))
     return taught
 
 
-def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> Row:
-    branches = []
-    for text, answer in taught.teacher.lessons(lessons):
-        branch = ask(taught.shared, vocabulary, text)
-        branch.write(vocabulary.own(answer), trained=True)
+def token_counts(scene: Scene, names: Sequence[str], contract: Contract) -> np.ndarray:
+    """Pixels of each label in each token, in reading order: int32[labels, tokens]."""
+    in_patches = patch_counts(scene.labels, scene.cores, len(names), contract.patch).astype(np.int32)
+    n, labels, rows, columns = in_patches.shape
+    m = contract.merge
+    counts = in_patches.reshape(n, labels, rows // m, m, columns // m, m).sum((3, 5))
+    return counts.transpose(1, 0, 2, 3).reshape(labels, -1)
+
+
+def shown(counts: np.ndarray, scene: Scene, names: Sequence[str]) -> np.ndarray:
+    """`Taught.shown`: the lesion that lies in a token, else the structure that fills most of it."""
+    out = np.zeros((counts.shape[1], 7), np.float32)
+    depth, height, width = scene.labels.shape
+    side = np.array([width, height, depth] * 2)
+    most = np.zeros(counts.shape[1])
+    boxes = scene.boxes(names)
+    for name in [*(name for name in boxes if name not in scene.lesions), *scene.lesions]:
+        here, ill = counts[names.index(name)], name in scene.lesions
+        wins = here >= LEAST_IN_PATCH if ill else here > most
+        most = np.where(wins, here, most)
+        out[wins, :6] = np.array(boxes[name].numbers) / side
+        out[wins, 6] = ILL if ill else 1.0
+    return out
+
+
+def holders(counts: np.ndarray, shared: Strip, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Tokens with at least a quarter of what the fullest token holds of a thing."""
+    places = np.flatnonzero(shared.is_picture)
+    full = counts.max(1)
+    there = np.flatnonzero(full >= LEAST_IN_PATCH).tolist()
+    return {names[k]: places[counts[k] >= max(LEAST_IN_PATCH, full[k] / 4)] for k in there}
+
+
+def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> tuple[Row, list[Look]]:
+    branches, looks, start = [], [], len(taught.shared)
+    for lesson in taught.teacher.lessons(lessons):
+        branch = ask(taught.shared, vocabulary, lesson.text)
+        asked = len(branch)
+        branch.write(vocabulary.own(lesson.answer), trained=True)
+        looks += [
+            Look(start + column, taught.holders[name])
+            for column, name in looks_of(lesson, branch.ids, asked, vocabulary)
+            if name in taught.holders
+        ]
         branches.append(branch)
-    return Row(taught.shared, branches, [f.float() for f in taught.features])
+        start += len(branch)
+    return Row(taught.shared, branches, [f.float() for f in taught.features]), looks
+
+
+def looks_of(lesson: Lesson, ids: Sequence[int], asked: int, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
+    """(column, name): tokens of a branch that go before something to be looked up, and what that is.
+
+    asked: how many of the branch's ids are the user's. A box's own tokens all look at what it is around.
+    """
+    if lesson.seen:
+        yield asked - 1, lesson.seen
+    boxes = -1
+    inside = False
+    for column in range(asked, len(ids)):
+        if ids[column] == vocabulary.box_open:
+            inside, boxes = True, boxes + 1
+        elif ids[column] == vocabulary.box_close:
+            inside = False
+        if inside:
+            yield column, lesson.named[boxes]
 
 
 def lesson_loss(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Tensor) -> tuple[Tensor, float]:
@@ -85,6 +158,18 @@ def lesson_loss(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Te
     return loss.mean(), float((scores.argmax(-1) == wanted).float().mean())
 
 
+def reading_loss(watch: Watch, reader: torch.nn.Linear, some: Sequence[Taught]) -> Tensor:
+    """Mean absolute error of the boxes read off what the watched layer is given of each visual token."""
+    off, weight = [], []
+    for row, taught in enumerate(some):
+        shown = torch.from_numpy(taught.shown)
+        states = watch.seen["states"][row, np.flatnonzero(taught.shared.is_picture)]
+        off.append((reader(states) - shown[:, :6]).abs().mean(-1))
+        weight.append(shown[:, 6])
+    counted = torch.cat(weight)
+    return (torch.cat(off) * counted).sum() / counted.sum().clamp(min=1)
+
+
 def teach(
     vlm: Any,
     images: Sequence[Taught],
@@ -96,22 +181,33 @@ def teach(
     rows: tuple[int, int],
     lessons: tuple[int, int],
     random: np.random.Generator,
+    watched: Mapping[str, Any] = WATCHED,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons: (images, volumes) a step. The tower must be frozen."""
+    """rows, lessons: (images, volumes) a step; watched: layer and heads taught to look. The tower must be frozen."""
     number_ids = torch.tensor([vocabulary.id(str(n)) for n in range(256)])
-    trained = [p for p in vlm.parameters() if p.requires_grad]
+    watch = Watch(vlm, **watched)
+    with torch.random.fork_rng():
+        torch.manual_seed(int(random.integers(2**31)))
+        reader = torch.nn.Linear(vlm.config.text_config.hidden_size, 6)  # thrown away
+    trained = [*(p for p in vlm.parameters() if p.requires_grad), *reader.parameters()]
     optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = lr * min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
         seen = {}
         for pool, n, k, kind in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
-            chosen = [row_of(pool[i], k, vocabulary) for i in random.integers(0, len(pool), n)]
-            loss, right = lesson_loss(vlm, pack([r for r in chosen if r.branches], 128), vocabulary, number_ids)
-            loss.backward()
+            drawn = [(pool[i], *row_of(pool[i], k, vocabulary)) for i in random.integers(0, len(pool), n)]
+            chosen = [one for one in drawn if one[1].branches]
+            packed = pack([row for _, row, _ in chosen], 128)
+            loss, right = lesson_loss(vlm, packed, vocabulary, number_ids)
+            looking = watch.loss([looks for _, _, looks in chosen], packed.mask)
+            boxing = reading_loss(watch, reader, [taught for taught, _, _ in chosen])
+            (loss + LOOKING * looking + BOXING * boxing).backward()
             seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": right}
+            seen |= {f"looking_{kind}": looking.item(), f"boxing_{kind}": boxing.item()}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         report(step + 1, seen)
+    watch.close()

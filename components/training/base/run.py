@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,14 @@ from safetensors.torch import load_file, save_file
 from components.stage import command
 from components.training.base.language import encode_scenes, teach
 from components.training.base.lessons import Teacher
-from components.training.base.scenes import FIELD, Corpus, Scene
+from components.training.base.scenes import Corpus, Scene
 from components.training.base.tower import crop_pool, pool_of, teach_tower
 from model.interface.contract import Contract
+from model.interface.writing import replacing, write_text
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import TinySize, freeze_tower, tiny
 from model.vlm.tokenizer import train as train_tokenizer
 from model.vlm.tokens import Vocabulary
-
-PLANES = ("axial", "coronal", "sagittal")
 
 
 class BaseConfig(BaseModel):
@@ -42,13 +41,12 @@ class BaseConfig(BaseModel):
     seed: int = 11
     vocab: int = Field(default=1100, ge=600)
     """Tokens, specials and single bytes included."""
-    slices_per_volume: int = Field(default=6, ge=3)
-    """2D scenes cut from each volume, planes in turn."""
-    tower_steps: int = Field(default=2000, ge=1)
+    tower_steps: tuple[int, int] = (2200, 2000)
+    """With pictures as they are, then stretched, shifted and mirrored."""
     tower_lr: float = Field(default=2e-3, gt=0)
-    tower_batch: tuple[int, int, int, int] = (32, 14, 12, 12)
+    tower_batch: tuple[int, int, int, int] = (24, 20, 18, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(default=1300, ge=1)
+    steps: int = Field(default=850, ge=1)
     """Of the language half."""
     lr: float = Field(default=2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
@@ -60,19 +58,20 @@ class BaseConfig(BaseModel):
 
 def run(config: BaseConfig) -> dict:
     torch.set_num_threads(config.threads)
-    contract, random = Contract(), np.random.default_rng(config.seed)
+    contract = Contract()
+    # a stream each: a run that finds its tower kept goes on as one that trained it
+    words, dense, random = (np.random.default_rng([config.seed, k]) for k in range(3))
     corpus = Corpus.open(config.corpus)
     images, volumes = scenes_of(config, contract)
-    tokenizer = train_tokenizer(reading(corpus, images, volumes, random), config.vocab)
+    tokenizer = train_tokenizer(reading(corpus, images, volumes, words), config.vocab)
     vlm = tiny(contract, tokenizer, TinySize(), config.seed)
-    teach_tower_once(vlm.model.visual, images, volumes, corpus, contract, config, random)
+    teach_tower_once(vlm.model.visual, images, volumes, corpus, contract, config, dense)
     freeze_tower(vlm)
     vocabulary = Vocabulary(tokenizer)
     encode = partial(
         encode_scenes,
         vlm,
         names=corpus.names,
-        first_lesion=corpus.lesions,
         contract=contract,
         vocabulary=vocabulary,
         random=random,
@@ -94,59 +93,38 @@ def run(config: BaseConfig) -> dict:
     digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
     metrics = {
         "checkpoint": digest,
-        "volumes": len(corpus),
+        "volumes": len(volumes),
         "images": len(images),
         "parameters": vlm.num_parameters(),
         **progress.smooth,
     }
-    config.results.parent.mkdir(parents=True, exist_ok=True)
-    config.results.write_text(json.dumps(metrics, indent=1) + "\n")
+    write_text(config.results, json.dumps(metrics, indent=1) + "\n")
     return metrics
 
 
 def scenes_of(config: BaseConfig, contract: Contract) -> tuple[list[Scene], list[Scene]]:
     """(images, volumes) of the whole corpus."""
-    count = len(Corpus.open(config.corpus))
-    work = partial(
-        scenes_of_volume, folder=config.corpus, contract=contract, slices=config.slices_per_volume, seed=config.seed
-    )
+    work = partial(_scene, folder=config.corpus, contract=contract)
     with ProcessPoolExecutor(config.threads) as pool:
-        found = list(pool.map(work, range(count), chunksize=16))
-    return [scene for cut, _ in found for scene in cut], [volume for _, volume in found]
+        scenes = list(pool.map(work, range(len(Corpus.open(config.corpus))), chunksize=64))
+    return [scene for scene in scenes if scene.dimension == 2], [scene for scene in scenes if scene.dimension == 3]
 
 
-def scenes_of_volume(i: int, *, folder: Path, contract: Contract, slices: int, seed: int) -> tuple[list[Scene], Scene]:
-    """A volume, and slices of it: half of them through its lesion, if it has one."""
-    corpus, random = Corpus.open(folder), np.random.default_rng([seed, i])
-    cut = []
-    for k in range(slices):
-        plane = PLANES[k % 3]
-        axis = FIELD[plane]
-        ill = np.flatnonzero((corpus.labels[i] >= corpus.lesions).any(tuple(a for a in range(3) if a != axis)))
-        n = corpus.labels.shape[1 + axis]
-        at = (
-            ill[random.integers(len(ill))]
-            if len(ill) and random.random() < 0.6
-            else random.integers(n // 6, n - n // 6)
-        )
-        cut.append(corpus.scene(i, contract, plane, int(at)))
-    return cut, corpus.scene(i, contract)
+def _scene(i: int, *, folder: Path, contract: Contract) -> Scene:
+    return _opened(folder).scene(i, contract)
+
+
+_opened = lru_cache(maxsize=1)(Corpus.open)
 
 
 def reading(corpus: Corpus, images: list[Scene], volumes: list[Scene], random: np.random.Generator) -> list[str]:
     """Text for the tokenizer: lessons, and the wording of the questions to come."""
-    texts = list(corpus.wording)
-    for scene in [*images[:600], *volumes[:200]]:
-        flat = scene.dimension == 2
-        teacher = Teacher(
-            scene.boxes(corpus.names),
-            scene.absent(corpus.names),
-            corpus.names[corpus.lesions :],
-            flat=flat,
-            random=random,
-        )
-        texts += [text for lesson in teacher.lessons(6) for text in lesson]
-    return texts
+    lessons = [
+        lesson
+        for scene in [*images[:600], *volumes[:200]]
+        for lesson in Teacher(scene, corpus.names, random).lessons(6)
+    ]
+    return [*corpus.wording, *(text for lesson in lessons for text in (lesson.text, lesson.answer))]
 
 
 def teach_tower_once(
@@ -159,7 +137,7 @@ def teach_tower_once(
     random: np.random.Generator,
 ) -> None:
     """Train the tower, or take the one an interrupted run of the same config and corpus left."""
-    settings = config.model_dump_json(include={"seed", "slices_per_volume", "tower_steps", "tower_lr", "tower_batch"})
+    settings = config.model_dump_json(include={"seed", "tower_steps", "tower_lr", "tower_batch"})
     kept = config.corpus / f"tower-{corpus.key(settings)}.safetensors"
     if kept.exists():
         visual.load_state_dict(load_file(kept))
@@ -167,9 +145,9 @@ def teach_tower_once(
     square, oblong = _by_shape(images)
     labels = len(corpus.names)
     pools = [
-        pool_of(volumes, labels, contract),
-        pool_of(square, labels, contract),
-        pool_of(oblong, labels, contract),
+        pool_of(volumes, labels),
+        pool_of(square, labels),
+        pool_of(oblong, labels),
         crop_pool([*images, *volumes], labels, contract, random),
     ]
     teach_tower(
@@ -181,10 +159,10 @@ def teach_tower_once(
         steps=config.tower_steps,
         lr=config.tower_lr,
         random=random,
-        report=Progress("tower", config.tower_steps),
+        report=Progress("tower", sum(config.tower_steps)),
     )
-    save_file(visual.state_dict(), kept.with_suffix(".part"))
-    kept.with_suffix(".part").replace(kept)
+    with replacing(kept) as part:
+        save_file(visual.state_dict(), part)
 
 
 def _by_shape(images: list[Scene]) -> tuple[list[Scene], list[Scene]]:

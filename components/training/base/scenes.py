@@ -1,7 +1,8 @@
 """Scenes: what a pretraining picture or volume shows, and where, in model space.
 
-Read from the corpus that `components.data.corpus` writes: images, label maps, and for each volume the
-lesions that can be seen at all.
+Read from the corpus that `components.data.corpus` writes. Structures lie in `labels` as if nobody were
+ill, lesions in `cores` on top of them: a structure's box is that of the whole structure, as in the
+questions of the data set.
 """
 
 import hashlib
@@ -9,18 +10,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from model.imaging.prepare import Prepared, prepare
-from model.imaging.volume import Volume
+from model.imaging.volume import SLICE_AXIS, Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
+from model.interface.question import Question
 
 LEAST_PX = {2: 12, 3: 20}
 """Pixels (2D) or pixels over all slices (3D) of model space under which a structure is not asked about."""
 NOT_ASKED = ("background", "csf", "skull", "scalp")
-FIELD = {"axial": 2, "coronal": 1, "sagittal": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +31,29 @@ class Scene:
 
     prepared: Prepared
     labels: np.ndarray
-    """uint8[slices, h, w]: what each pixel of model space is."""
+    """uint8[slices, h, w]: the structure each pixel of model space belongs to."""
+    cores: np.ndarray
+    """uint8[slices, h, w]: 0, or the label of the lesion there."""
+    lesions: dict[str, Box]
+    """Model-space box of each lesion that is plain to see."""
     ignored: tuple[int, ...]
-    """Labels painted but not visible (contrast-to-noise below 2): neither taught nor denied."""
+    """Labels painted but not plain to see: neither taught nor denied."""
+    questions: tuple[Question, ...]
 
     @property
     def dimension(self) -> int:
         return self.prepared.dimension
 
     def boxes(self, names: Sequence[str]) -> dict[str, Box]:
-        """Model-space box of every structure big enough to be asked about."""
+        """Model-space box of every structure big enough to be asked about, and of the lesions."""
         counts = np.bincount(self.labels.ravel(), minlength=len(names))
-        wanted = [
-            k
-            for k in np.flatnonzero(counts >= LEAST_PX[self.dimension]).tolist()
-            if names[k] not in NOT_ASKED and k not in self.ignored
-        ]
-        return {names[k]: box_of(self.labels == k) for k in wanted}
+        large = [k for k in np.flatnonzero(counts >= LEAST_PX[self.dimension]).tolist() if names[k] not in NOT_ASKED]
+        return {names[k]: box_of(self.labels == k) for k in large} | self.lesions
 
     def absent(self, names: Sequence[str]) -> list[str]:
         """Structures and lesions of which not one pixel is there."""
         counts = np.bincount(self.labels.ravel(), minlength=len(names))
+        counts += np.bincount(self.cores.ravel(), minlength=len(names))
         return [
             names[k]
             for k in np.flatnonzero(counts == 0).tolist()
@@ -59,55 +63,57 @@ class Scene:
 
 @dataclass(frozen=True)
 class Corpus:
-    images: np.ndarray
-    """int16[N, x, y, z], RAS+: HU of a CT, arbitrary units of an MR."""
-    labels: np.ndarray
-    """uint8[N, x, y, z]"""
-    volumes: list[dict]
+    arrays: dict[str, np.ndarray]
+    """images int16[N, x, y, z] RAS+; labels and cores uint8[N, x, y, z]."""
+    studies: list[dict[str, Any]]
+    """Volumes and slices, as `components.data.corpus` describes them."""
     names: list[str]
     affine: np.ndarray
     lesions: int
     """First label id that is a lesion."""
     wording: list[str]
     """Questions and rationales as the data stage words them, for the tokenizer."""
+    digest: str
 
     @classmethod
     def open(cls, folder: Path) -> "Corpus":
         meta = json.loads((folder / "meta.json").read_text())
-        images, labels = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
-        return cls(
-            images,
-            labels,
-            meta["volumes"],
-            meta["names"],
-            np.array(meta["affine"]),
-            meta["first_lesion"],
-            meta["wording"],
-        )
+        told = (folder / "studies.jsonl").read_bytes()
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "cores")}
+        digest = hashlib.sha256(told).hexdigest()
+        studies = [json.loads(line) for line in told.splitlines()]
+        affine = np.array(meta["affine"])
+        return cls(arrays, studies, meta["names"], affine, meta["first_lesion"], meta["wording"], digest)
 
     def key(self, settings: str) -> str:
         """Digest of the corpus and of what is done with it, 12 hex digits."""
-        told = json.dumps([self.volumes, self.names, self.images.shape, settings])
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        return hashlib.sha256((self.digest + settings).encode()).hexdigest()[:12]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.studies)
 
-    def scene(self, i: int, contract: Contract, plane: str = "", at: int = 0) -> Scene:
-        """Volume i, or its slice `at` along a plane."""
-        voxels, labels, affine = self.images[i], self.labels[i], self.affine
+    def scene(self, i: int, contract: Contract) -> Scene:
+        told = self.studies[i]
+        voxels, labels, cores = (self.arrays[name][told["head"]] for name in ("images", "labels", "cores"))
+        affine, plane = self.affine, told["plane"]
         if plane:
-            axis = FIELD[plane]
-            voxels, labels = (np.take(a, [at], axis) for a in (voxels, labels))
+            axis, at = SLICE_AXIS[plane], told["at"]
+            voxels, labels, cores = (np.take(a, [at], axis) for a in (voxels, labels, cores))
             affine = affine.copy()
             affine[:3, 3] += affine[:3, axis] * at
-        volume = Volume(np.ascontiguousarray(voxels), affine, self.volumes[i]["modality"], True, plane or "axial")
+        volume = Volume(np.ascontiguousarray(voxels), affine, told["modality"], True, plane or "axial")
         prepared = prepare(volume, contract)
-        ignored = tuple(self.names.index(lesion["kind"]) for lesion in self.volumes[i]["lesions"] if lesion["cnr"] < 2)
-        return Scene(prepared, nearest_labels(labels, prepared), ignored)
+        return Scene(
+            prepared,
+            in_model_space(labels, prepared),
+            in_model_space(cores, prepared),
+            {kind: prepared.frame.to_model(Box.from_json(box)) for kind, box in told["seen"].items()},
+            tuple(self.names.index(kind) for kind in told["hidden"]),
+            tuple(Question.from_json(row) for row in told["questions"]),
+        )
 
 
-def nearest_labels(labels: np.ndarray, prepared: Prepared) -> np.ndarray:
+def in_model_space(labels: np.ndarray, prepared: Prepared) -> np.ndarray:
     """Labels at the middle of every model-space pixel: uint8[slices, h, w]."""
     frame = prepared.frame
     everything = frame.spans(Box((0, 0, 0), frame.shape))

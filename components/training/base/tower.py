@@ -8,7 +8,7 @@ places that a language model can read off.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ LEAST_IN_PATCH = 4
 """Pixels of a structure that make it present in a patch, or in a token."""
 RARE = 8.0
 """How much more it counts to miss a lesion: it fills one token in hundreds."""
-WEIGHTS = {"patch": 20.0, "token": 20.0, "lesion": 1.0, "box": 10.0, "cuboid": 10.0, "place": 1.0}
+BOXED = 30.0
+"""How much more a lesion's box counts in a token than a structure's: of boxes, lesions are then a third."""
+WEIGHTS = {"patch": 20.0, "token": 20.0, "lesion": 1.0, "box": 20.0, "cuboid": 20.0}
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,21 @@ class Pool:
 
     pictures: np.ndarray
     """uint8[n, h, w]"""
-    counts: np.ndarray
-    """uint8[n, C, h / patch, w / patch]: pixels of each label in each patch."""
+    labels: np.ndarray
+    """uint8[n, h, w]"""
+    cores: np.ndarray
+    """uint8[n, h, w]: lesions, 0 elsewhere."""
     taught: np.ndarray
     """bool[n, C]: False where a label is painted but can't be seen."""
+    sided: np.ndarray
+    """bool[n]: left and right are across the picture, as they are not in a sagittal one."""
     cuboids: np.ndarray | None = None
     """float32[n, C, 6] of a volume's slices: x1, y1, x2, y2 as shares of the side; z1, z2 less this slice, over 16."""
     boxes: np.ndarray | None = None
     """int16[n, C, 4] px, -1 where a label is absent; None of crops."""
 
     def take(self, index: np.ndarray) -> "Pool":
-        parts = (self.pictures, self.counts, self.taught, self.cuboids, self.boxes)
+        parts = (self.pictures, self.labels, self.cores, self.taught, self.sided, self.cuboids, self.boxes)
         return Pool(*(None if part is None else part[index] for part in parts))  # pyright: ignore[reportArgumentType]
 
 
@@ -55,26 +61,35 @@ class Heads(nn.Module):
         self.labels = labels
         self.patch, self.token = nn.Linear(tower, labels), nn.Linear(hidden, labels)
         self.box, self.cuboid = nn.Linear(hidden, 4 * labels), nn.Linear(hidden, 6 * labels)
-        self.place = nn.Linear(hidden, 2)
         self.lesion = nn.Linear(hidden, 1)
         """Any lesion at all: easier than its kind, and learnt first."""
 
 
-def pool_of(scenes: Sequence[Scene], labels: int, contract: Contract) -> Pool:
+def pool_of(scenes: Sequence[Scene], labels: int) -> Pool:
     """All slices of scenes of one size."""
     shown = np.concatenate([scene.prepared.slices for scene in scenes])
     label_maps = np.concatenate([scene.labels for scene in scenes])
+    cores = np.concatenate([scene.cores for scene in scenes])
     taught = np.ones((len(scenes), labels), bool)
     for row, scene in zip(taught, scenes, strict=True):
         row[list(scene.ignored)] = False
     depth = len(scenes[0].labels)
     boxes = slice_boxes(label_maps, labels)
+    lesions = slice_boxes(cores, labels)
+    boxes = np.where((lesions >= 0) & (np.arange(labels) > 0)[None, :, None], lesions, boxes)
     cuboids = cuboids_of(boxes, depth, shown.shape[1]) if depth > 1 else None
-    return Pool(shown, patch_counts(label_maps, labels, contract.patch), taught.repeat(depth, 0), cuboids, boxes)
+    sided = np.array([scene.prepared.frame.plane != "sagittal" for scene in scenes])
+    return Pool(shown, label_maps, cores, taught.repeat(depth, 0), sided.repeat(depth), cuboids, boxes)
 
 
-def patch_counts(label_maps: np.ndarray, labels: int, patch: int) -> np.ndarray:
-    """uint8[n, h, w] -> uint8[n, labels, h / patch, w / patch]."""
+def patch_counts(label_maps: np.ndarray, cores: np.ndarray, labels: int, patch: int) -> np.ndarray:
+    """Two layers uint8[n, h, w] -> uint8[n, labels, h / patch, w / patch]; a pixel counts in both of them."""
+    counts = _patch_counts(label_maps, labels, patch)
+    counts[:, 1:] += _patch_counts(cores, labels, patch)[:, 1:]
+    return counts
+
+
+def _patch_counts(label_maps: np.ndarray, labels: int, patch: int) -> np.ndarray:
     n, height, width = label_maps.shape
     rows, columns = height // patch, width // patch
     cell = (np.arange(height) // patch)[:, None] * columns + np.arange(width) // patch
@@ -116,7 +131,7 @@ def cuboids_of(boxes: np.ndarray, depth: int, side: int) -> np.ndarray:
 
 def crop_pool(scenes: Sequence[Scene], labels: int, contract: Contract, random: np.random.Generator) -> Pool:
     """Square close-ups of something in each scene, as injection shows them, larger than it by up to half."""
-    pictures, label_maps, taught = [], [], np.ones((len(scenes), labels), bool)
+    pictures, label_maps, cores, taught = [], [], [], np.ones((len(scenes), labels), bool)
     for row, scene in zip(taught, scenes, strict=True):
         row[list(scene.ignored)] = False
         around = square_around(scene, random)
@@ -127,20 +142,77 @@ def crop_pool(scenes: Sequence[Scene], labels: int, contract: Contract, random: 
             for low, size, limit in zip(around.low, around.size, scene.labels.shape[:0:-1], strict=False)
         )
         label_maps.append(scene.labels[z][np.ix_(y, x)])
-    return Pool(np.stack(pictures), patch_counts(np.stack(label_maps), labels, contract.patch), taught)
+        cores.append(scene.cores[z][np.ix_(y, x)])
+    sided = np.array([scene.prepared.frame.plane != "sagittal" for scene in scenes])
+    return Pool(np.stack(pictures), np.stack(label_maps), np.stack(cores), taught, sided)
 
 
 def square_around(scene: Scene, random: np.random.Generator) -> Box:
-    """A square inside the picture around one label, lesions (the highest ids) as often as all else."""
-    there = np.unique(scene.labels)
-    label = there[-1] if random.random() < 0.5 else there[random.integers(len(there))]
-    deep = np.flatnonzero((scene.labels == label).any((1, 2)))
+    """A square inside the picture around one label, lesions as often as all else."""
+    layer = scene.cores if scene.cores.any() and random.random() < 0.5 else scene.labels
+    there = np.unique(layer)
+    there = there[there > 0] if layer is scene.cores else there
+    label = there[random.integers(len(there))]
+    deep = np.flatnonzero((layer == label).any((1, 2)))
     z = int(deep[random.integers(len(deep))])
-    here = box_of(scene.labels[z : z + 1] == label)
+    here = box_of(layer[z : z + 1] == label)
     _, height, width = scene.labels.shape
     side = min(max(8.0, max(here.size) * random.uniform(1, 1.5)), height, width)
     x, y = (min(max(m - side / 2, 0), limit - side) for m, limit in zip(here.centre, (width, height), strict=False))
     return Box((x, y, z), (x + side, y + side, z + 1))
+
+
+def moved(batch: Pool, swap: np.ndarray, random: np.random.Generator) -> Pool:
+    """Other heads: pictures stretched and shifted along their sides, half of those that may be mirrored.
+
+    swap: int[C], the label of the other side. Boxes go along; what leaves the picture is cut off.
+    """
+    n, height, width = batch.pictures.shape
+    stretch, shift = random.uniform(0.87, 1.15, (2, n)), random.uniform(-0.06, 0.06, (2, n))
+    mirrored = batch.sided & (random.random(n) < 0.5)
+    layers = [np.zeros_like(layer) for layer in (batch.pictures, batch.labels, batch.cores)]
+    for i in range(n):
+        (rows, into_rows), (columns, into_columns) = (
+            _gathered(size, stretch[axis, i], shift[axis, i] * size, mirror)
+            for axis, (size, mirror) in enumerate(((height, False), (width, bool(mirrored[i]))))
+        )
+        for layer, old in zip(layers, (batch.pictures, batch.labels, batch.cores), strict=True):
+            layer[i][np.ix_(into_rows, into_columns)] = old[i][np.ix_(rows, columns)]
+    layers[1][mirrored] = swap[layers[1][mirrored]]
+    taught, boxes, cuboids = batch.taught.copy(), None, None
+    taught[mirrored] = taught[mirrored][:, swap]
+    places = np.stack([stretch[1], stretch[0]]), np.stack([shift[1], shift[0]])
+    if batch.boxes is not None:
+        side = np.array([width, height])
+        shares = _moved_boxes(batch.boxes / np.tile(side, 2), *places, mirrored, swap)
+        absent = batch.boxes[..., :1] < 0
+        absent[mirrored] = absent[mirrored][:, swap]
+        boxes = np.where(absent, -1, shares * np.tile(side, 2)).astype(np.float32)
+    if batch.cuboids is not None:
+        cuboids = batch.cuboids.copy()
+        cuboids[mirrored] = cuboids[mirrored][:, swap]
+        cuboids[..., :4] = _moved_boxes(batch.cuboids[..., :4], *places, mirrored, swap)
+    return Pool(layers[0], layers[1], layers[2], taught, batch.sided, cuboids, boxes)
+
+
+def _gathered(size: int, stretch: float, shift: float, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(old, new) places along a side of `size` pixels, stretched about its middle, then shifted, then mirrored."""
+    new = np.arange(size)
+    told = size - 1 - new if mirror else new
+    old = np.floor((told + 0.5 - size / 2 - shift) / stretch + size / 2).astype(int)
+    inside = (old >= 0) & (old < size)
+    return old[inside], new[inside]
+
+
+def _moved_boxes(
+    shares: np.ndarray, stretch: np.ndarray, shift: np.ndarray, mirrored: np.ndarray, swap: np.ndarray
+) -> np.ndarray:
+    """shares: float[n, C, 4], x1, y1, x2, y2 of the side; stretch, shift: float[2, n], along x and y."""
+    stretch, shift = (np.tile(a, (2, 1)).T[:, None] for a in (stretch, shift))
+    out = np.clip((shares - 0.5) * stretch + 0.5 + shift, 0, 1)
+    turned = out[mirrored][:, swap]
+    out[mirrored] = np.stack([1 - turned[..., 2], turned[..., 1], 1 - turned[..., 0], turned[..., 3]], -1)
+    return out.astype(np.float32)
 
 
 def disturbed(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -160,7 +232,8 @@ def dense_loss(
     rows, columns, m = height // contract.patch, width // contract.patch, contract.merge
     x_NPD = whole_picture_pass(visual, patchify(batch.pictures, contract), rows, columns, m)
     tokens = merge(visual, x_NPD)
-    counts = torch.from_numpy(batch.counts).float().view(n, heads.labels, rows // m, m, columns // m, m)
+    in_patches = patch_counts(batch.labels, batch.cores, heads.labels, contract.patch)
+    counts = torch.from_numpy(in_patches).float().view(n, heads.labels, rows // m, m, columns // m, m)
     in_patch = counts.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, heads.labels) >= LEAST_IN_PATCH
     in_token = counts.sum((3, 5)).flatten(2).transpose(1, 2) >= LEAST_IN_PATCH
     taught = torch.from_numpy(batch.taught)[:, None]
@@ -171,23 +244,23 @@ def dense_loss(
         "token": (bce(heads.token(tokens), in_token.float(), reduction="none", pos_weight=importance) * taught).mean(),
         "lesion": bce(heads.lesion(tokens)[..., 0], any_lesion, pos_weight=torch.tensor(RARE / 2)),
     }
-    located = (in_token & taught & asked) * importance
+    located = (in_token & taught & asked) * torch.where(importance == 1, 1.0, BOXED)
     share = located / located.sum().clamp(min=1)
     if batch.boxes is not None:
         scale = torch.tensor([width, height, width, height])
         wanted = torch.from_numpy(batch.boxes).float()[:, None] / scale
         losses["box"] = ((heads.box(tokens).view(n, -1, heads.labels, 4) - wanted).abs().mean(-1) * share).sum()
-        place = torch.stack(
-            torch.meshgrid(
-                torch.arange(rows // m) / (rows // m), torch.arange(columns // m) / (columns // m), indexing="ij"
-            ),
-            -1,
-        )
-        losses["place"] = (heads.place(tokens) - place.view(1, -1, 2)).abs().mean()
     if batch.cuboids is not None:
         wanted = torch.from_numpy(batch.cuboids)[:, None]
         losses["cuboid"] = ((heads.cuboid(tokens).view(n, -1, heads.labels, 6) - wanted).abs().mean(-1) * share).sum()
     return losses
+
+
+def swapped(names: Sequence[str]) -> np.ndarray:
+    """The label of the other side, int[C]; of what has no side, its own."""
+    twin = {"left": "right", "right": "left"}
+    other = [" ".join([twin.get(name.split(" ")[0], name.split(" ")[0]), *name.split(" ")[1:]]) for name in names]
+    return np.array([names.index(name) for name in other])
 
 
 def teach_tower(
@@ -197,12 +270,15 @@ def teach_tower(
     first_lesion: int,
     contract: Contract,
     *,
-    steps: int,
+    steps: tuple[int, int],
     lr: float,
     random: np.random.Generator,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """pools: pictures, and how many of them a step takes; half of those show a lesion."""
+    """pools: pictures, and how many of them a step takes; half of those show a lesion.
+
+    steps: with pictures as they are, then moved, each with a learning rate that falls from its peak.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(int(random.integers(2**31)))
         heads = Heads(visual.patch_embed.proj.out_channels, visual.merger.mlp[-1].out_features, len(names))
@@ -210,15 +286,19 @@ def teach_tower(
     optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
     importance = torch.where(torch.arange(len(names)) < first_lesion, 1.0, RARE)
     asked = torch.tensor([name not in NOT_ASKED for name in names])
-    ill = [np.flatnonzero(pool.counts[:, first_lesion:].any((1, 2, 3))) for pool, _ in pools]
-    for step in range(steps):
+    ill = [np.flatnonzero(pool.cores.any((1, 2))) for pool, _ in pools]
+    swap = swapped(names)
+    for step in range(sum(steps)):
+        second = step >= steps[0]
+        at, of = (step - steps[0], steps[1]) if second else (step, steps[0])
         for group in optimiser.param_groups:
-            group["lr"] = lr * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+            group["lr"] = lr * min(1, (at + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * at / of)) / 2)
         seen: dict[str, float] = {}
         for (pool, n), with_lesion in zip(pools, ill, strict=True):
             half = with_lesion[random.integers(0, len(with_lesion), n // 2)]
             batch = pool.take(np.concatenate([half, random.integers(0, len(pool.pictures), n - n // 2)]))
-            batch = Pool(disturbed(batch.pictures, random), batch.counts, batch.taught, batch.cuboids, batch.boxes)
+            batch = moved(batch, swap, random) if second else batch
+            batch = replace(batch, pictures=disturbed(batch.pictures, random))
             losses = dense_loss(visual, heads, batch, contract, importance, asked)
             torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum().backward()
             seen |= {

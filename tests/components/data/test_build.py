@@ -85,5 +85,5 @@ def test_a_corpus_is_the_same_bytes_with_one_worker_and_two(tmp_path, monkeypatc
     monkeypatch.setattr(corpus, "WORDED", 1)
     for workers in (1, 2):
         corpus.build_corpus(tmp_path / str(workers), 4, 7, workers)
-    for name in ("images.npy", "labels.npy", "meta.json"):
+    for name in ("images.npy", "labels.npy", "cores.npy", "studies.jsonl", "meta.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()

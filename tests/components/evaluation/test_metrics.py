@@ -75,12 +75,14 @@ def test_only_the_right_letter_is_right(letter: str, right: int, answered: int) 
     assert (counts["accuracy"][0], counts["answered"][0], counts["valid_format"][0]) == (right, answered, answered)
 
 
-def test_a_lesion_is_localised_in_any_family() -> None:
+def test_localisation_is_the_boxes_of_two_families_and_a_lesion_counts_in_any() -> None:
     lesion, host = Remark("It is at", BOX, "lesion", "lesion"), Remark("in", BOX, "left thalamus", "own")
     asked = question(rationale=(lesion, host), family="lesion analysis")
     counts = score(asked, frame(), trace(frame().to_model(BOX)), "head").counts
-    assert counts["localisation_iou"] == counts["lesion_iou"] == (1, 1)
-    assert counts["box_iou"] == (1, 2)
+    assert (counts["localisation_iou"], counts["lesion_iou"], counts["box_iou"]) == ((0, 0), (1, 1), (1, 2))
+    located = question(rationale=(lesion, host), family="spatial localisation")
+    counts = score(located, frame(), trace(frame().to_model(BOX)), "head").counts
+    assert (counts["localisation_iou"], counts["lesion_iou"]) == ((1, 2), (1, 1))
 
 
 def test_the_least_certain_label_names_the_question() -> None:

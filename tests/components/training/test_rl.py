@@ -116,9 +116,9 @@ def test_what_is_rewarded_becomes_likelier(checkpoint: Checkpoint, small: RlConf
         from model.learning.losses import target_logprobs
         from model.learning.packing import pack
 
-        packed = pack([group.row()[0]])
-        found = target_logprobs(checkpoint.vlm, packed, checkpoint.vocabulary).detach()
-        return [float(found[packed.branch == k].sum()) for k in range(4)]
+        row, _ = group.row()
+        found = target_logprobs(checkpoint.vlm, pack([row]), checkpoint.vocabulary).detach()
+        return [float(some.sum()) for some in found.split([sum(branch.trained) for branch in row.branches])]
 
     before = likelihood()
     step(checkpoint, [group], small)

@@ -84,7 +84,7 @@ def test_warm_equals_cold_after_every_round(
     (rollout,) = roll_out(checkpoint, [(prepared, question(dimension))], Sampling())
     trace = trace_of(rollout, checkpoint)
     assert [step.crops for step in trace.steps] == ([1, 1, 0] if dimension == 2 else [2, 1, 0])
-    crops = [p for step in trace.steps if step.box for p in engine.look(prepared, step.box, checkpoint.contract)]
+    crops = [p for step in trace.steps if step.box for p in engine.crop(prepared, step.box, checkpoint.contract)]
     cold = cold_logprobs(checkpoint, rollout, [*prepared.slices, *crops])
     row = rollout.shared.ids + rollout.branch.ids
     sampled = [len(rollout.shared) + i for i, t in enumerate(rollout.branch.trained) if t]
@@ -127,7 +127,7 @@ def test_rows_that_point_and_rows_that_do_not_keep_apart(
     for rollout, text in zip(rollouts, words, strict=True):
         trace = trace_of(rollout, checkpoint)
         assert trace.text == text
-        crops = [p for step in trace.steps if step.box for p in engine.look(image, step.box, checkpoint.contract)]
+        crops = [p for step in trace.steps if step.box for p in engine.crop(image, step.box, checkpoint.contract)]
         cold = cold_logprobs(checkpoint, rollout, [*image.slices, *crops])
         row = rollout.shared.ids + rollout.branch.ids
         sampled = [len(rollout.shared) + i for i, t in enumerate(rollout.branch.trained) if t]

@@ -4,7 +4,7 @@ import torch
 from transformers import Qwen2VLImageProcessorPil
 
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.tower import MEAN, STD, encode, grid_of, merge, patchify, whole_picture_pass
+from model.vlm.tower import MEAN, STD, channels, encode, grid_of, merge, patchify, whole_picture_pass
 from tests.model.vlm.conftest import SMALL
 
 
@@ -12,16 +12,30 @@ def pictures(n: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, height, width), dtype=np.uint8)
 
 
+@pytest.mark.parametrize("place", [True, False])
 @pytest.mark.parametrize("size", [(16, 16), (32, 48), (48, 16)])
-def test_patches_are_those_of_the_image_processor(size: tuple[int, int]) -> None:
-    shown = pictures(1, *size)
+def test_patches_are_those_of_the_image_processor(size: tuple[int, int], place: bool) -> None:
+    shown, contract = pictures(1, *size), SMALL.model_copy(update={"place_channels": place})
     processor = Qwen2VLImageProcessorPil(
         patch_size=SMALL.patch, merge_size=SMALL.merge, image_mean=[MEAN] * 3, image_std=[STD] * 3, do_resize=False
     )
-    rgb = np.repeat(shown[0][..., None], 3, -1)
+    rgb = channels(shown, contract)[0].transpose(1, 2, 0)
     out = processor(images=[rgb], return_tensors="pt")
     assert out["image_grid_thw"].tolist() == [[1, size[0] // SMALL.patch, size[1] // SMALL.patch]]
-    assert torch.allclose(patchify(shown, SMALL)[0], out["pixel_values"], atol=1e-6)
+    assert torch.allclose(patchify(shown, contract)[0], out["pixel_values"], atol=1e-6)
+
+
+def test_green_and_blue_say_where_a_pixel_is_or_repeat_the_grey() -> None:
+    shown = pictures(2, 32, 48)
+    grey, column, row = channels(shown, SMALL).transpose(1, 0, 2, 3)
+    assert (grey == shown).all()
+    assert (column == column[:1, :1]).all()
+    assert (np.diff(column[0, 0].astype(int)) > 0).all()
+    assert (row == row[:1, :, :1]).all()
+    assert (np.diff(row[0, :, 0].astype(int)) > 0).all()
+    assert (row[0, 0, 0], row[0, -1, 0], column[0, 0, 0], column[0, 0, -1]) == (0, 255, 0, 255)
+    same = channels(shown, SMALL.model_copy(update={"place_channels": False}))
+    assert (same == shown[:, None]).all()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 48)])

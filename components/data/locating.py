@@ -1,0 +1,146 @@
+"""Questions about where: which box holds it (structure localisation), and where it lies (spatial localisation)."""
+
+import numpy as np
+
+from components.data.labels import ENVELOPE, ID
+from components.data.scene import Scene
+from components.data.view import GAP_MM, Draft, View, middle_mm, twin
+from model.interface.boxes import Box, iou
+from model.interface.question import Remark
+
+APART_IOU = 0.3
+"""Most that two boxes to choose from may overlap."""
+HALVES = (("left", "right"), ("back", "front"), ("lower", "upper"))
+"""By axis (RAS+): the half at the lower and at the higher coordinate."""
+
+# Structure localisation
+
+
+def which_box(view: View) -> Draft | None:
+    """A lesion in half of the cases; among the wrong boxes are near misses, its mirror image or its twin."""
+    target = view.one(view.lesions if view.lesions and view.random.random() < 0.6 else view.structures)
+    if target is None:
+        return None
+    # near misses, or knowing where a structure usually lies would do
+    near = _nudged(target.box, view)
+    others = [*near, *(thing.box for thing in view.structures)][: 2 * len(near)]
+    if target.kind == "lesion":
+        others = [*near, _mirrored(target.box, view.scene), *_moved(target.box, view)]
+    wrong: list[Box] = []
+    wanted = 2 + int(view.random.integers(2))
+    other_side = view.named(twin(target.name))
+    first = [other_side.box] if other_side else []
+    for box in [*first, *(others[k] for k in view.random.permutation(len(others)))]:
+        if all(iou(box, other) < APART_IOU for other in [target.box, *wrong]):
+            wrong.append(box)
+        if len(wrong) == wanted:
+            break
+    if not wrong:
+        return None
+    places = tuple(f"{{{i}}}" for i in range(len(wrong) + 1))
+    # numbered at random, or the right one would always be {0}
+    order = view.random.permutation(len(places))
+    regions = [target.box] * len(places)
+    for place, box in zip(order, [target.box, *wrong], strict=True):
+        regions[place] = box
+    named = [places[k] for k in order]
+    sided = target.kind != "lesion" and target.name.startswith(("left", "right"))
+    return Draft(f"Which box holds {target.the}?", named[0], tuple(named[1:]), (target.said(),), sided, tuple(regions))
+
+
+def _mirrored(box: Box, scene: Scene) -> Box:
+    """Across the middle of the picture, left to right; front to back of a sagittal slice."""
+    axis = 1 if scene.plane == "sagittal" else 0
+    n, low, high = scene.labels.shape[axis], list(box.low), list(box.high)
+    low[axis], high[axis] = n - box.high[axis], n - box.low[axis]
+    return Box.of((*low, *high))
+
+
+def _nudged(box: Box, view: View) -> list[Box]:
+    """The same box about half its size away along each axis in view."""
+    found = []
+    for _ in range(4):
+        low = list(box.low)
+        for axis in view.axes:
+            by = round(box.size[axis] * view.random.uniform(0.35, 0.8)) * view.random.choice((-1, 1))
+            low[axis] = int(np.clip(low[axis] + by, 0, view.scene.labels.shape[axis] - box.size[axis]))
+        found.append(Box.of((*low, *(a + s for a, s in zip(low, box.size, strict=True)))))
+    return found
+
+
+def _moved(box: Box, view: View) -> list[Box]:
+    """The same box elsewhere on the brain."""
+    brain = np.argwhere((view.scene.labels > 0) & (view.scene.labels <= ID["corpus callosum"]))
+    found = []
+    for _ in range(8):
+        centre = brain[view.random.integers(len(brain))]
+        low = [
+            int(np.clip(c - s // 2, 0, n - s))
+            for c, s, n in zip(centre, box.size, view.scene.labels.shape, strict=True)
+        ]
+        found.append(Box.of((*low, *(a + s for a, s in zip(low, box.size, strict=True)))))
+    return found
+
+
+# Spatial localisation
+
+
+def side(view: View) -> Draft | None:
+    lesion = view.one(view.lesions)
+    if lesion is None or 0 not in view.axes or lesion.count > 1:
+        return None
+    gap = lesion.centre_mm[0] - middle_mm(view)[0]
+    if abs(gap) < GAP_MM:
+        return None
+    right, wrong = ("right", "left") if gap > 0 else ("left", "right")
+    return Draft(
+        f"On which side is {lesion.the}?", right, (wrong,), (lesion.said(), Remark(f"It is on the {right}.")), True
+    )
+
+
+def half(view: View) -> Draft | None:
+    """Front or back, upper or lower, of the picture or volume."""
+    lesion, axis = view.one(view.lesions), view.axes[-1] if view.axes[-1] else 1
+    if lesion is None or lesion.count > 1:
+        return None
+    gap = lesion.centre_mm[axis] - middle_mm(view)[axis]
+    if abs(gap) < GAP_MM:
+        return None
+    lower, upper = HALVES[axis]
+    right, wrong = (upper, lower) if gap > 0 else (lower, upper)
+    return Draft(
+        f"In which half is {lesion.the}?",
+        f"{right} half",
+        (f"{wrong} half",),
+        (lesion.said(), Remark(f"It is in the {right} half.")),
+    )
+
+
+def third(view: View) -> Draft | None:
+    """Which third of a volume's slices; the middle of the lesion at least 4 mm from a border between thirds."""
+    lesion = view.one(view.lesions)
+    if lesion is None or view.scene.dimension != 3 or lesion.count > 1:
+        return None
+    extent = view.scene.labels.shape[2] * view.scene.spacing_mm[2]
+    at = float(lesion.centre_mm[2]) / extent * 3
+    if min(abs(at - 1), abs(at - 2)) * extent / 3 < 4:
+        return None
+    names = ("lower third", "middle third", "upper third")
+    right = names[int(at)]
+    rationale = (lesion.said(), Remark(f"It is in the {right}."))
+    return Draft(
+        f"Which third of the slices holds {lesion.the}?", right, tuple(n for n in names if n != right), rationale
+    )
+
+
+def host(view: View) -> Draft | None:
+    lesion = view.one([lesion for lesion in view.lesions if lesion.host and lesion.host not in ENVELOPE])
+    if lesion is None:
+        return None
+    pool = [thing.name for thing in view.structures if thing.name not in (lesion.host, twin(lesion.host))]
+    drawn = [pool[k] for k in view.random.permutation(len(pool))[:2]]
+    wrong = tuple(name for name in (twin(lesion.host), *drawn) if name)
+    if not wrong:
+        return None
+    rationale = (lesion.said(), Remark(f"It is in the {lesion.host}."))
+    return Draft(f"In which structure is {lesion.the}?", lesion.host, wrong, rationale, True)

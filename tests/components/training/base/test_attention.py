@@ -1,0 +1,160 @@
+"""What heads are taught to look at is what they really look at."""
+
+import numpy as np
+import pytest
+import torch
+
+from components.training.base.attention import Look, Watch
+from components.training.base.language import encode_scenes, looks_of, reading_loss, row_of, teach
+from components.training.base.lessons import Lesson, Teacher
+from model.interface.grammar import TURN_END
+from model.learning.packing import pack
+from model.vlm.backbone import TinySize, freeze_tower, tiny
+from model.vlm.forward import embed, hidden
+from model.vlm.tokenizer import train
+from model.vlm.tokens import Vocabulary
+from tests.components.training.base.small import CONTRACT, NAMES, corpus
+
+SIZE = TinySize(
+    hidden=48, layers=3, heads=4, kv_heads=2, mlp=64, tower_hidden=32, tower_layers=1, tower_heads=2, tower_mlp=48
+)
+
+
+@pytest.fixture
+def taught(tmp_path):
+    tokenizer = train(["Where is the left lobe?", "Is the enhancing mass seen? Yes No"] * 9, 700)
+    vlm = tiny(CONTRACT, tokenizer, SIZE, 0)
+    vocabulary = Vocabulary(tokenizer)
+    told = corpus(tmp_path)
+    scenes = [told.scene(i, CONTRACT) for i in (0, 1)]
+    rows = encode_scenes(vlm, scenes, NAMES, CONTRACT, vocabulary, np.random.default_rng(0))
+    return vlm, vocabulary, rows
+
+
+def test_the_watched_attention_is_the_models_own(taught):
+    vlm, vocabulary, rows = taught
+    packed = pack([row_of(row, 5, vocabulary)[0] for row in rows])
+    with torch.no_grad():
+        embedded = embed(vlm, packed.ids, packed.is_picture, packed.features)
+        watch = Watch(vlm, 1, (0, 3))
+        hidden(vlm, embedded, packed.places, packed.mask)
+        columns = torch.arange(30, 60)
+        found = [watch.weights(row, columns, packed.mask).exp() for row in range(2)]
+        watch.close()
+        vlm.set_attn_implementation("eager")
+        additive = torch.where(packed.mask, 0.0, torch.finfo(torch.float32).min)[:, None]
+        told = vlm.model.language_model(
+            inputs_embeds=embedded,
+            position_ids=packed.places.permute(2, 0, 1),
+            attention_mask={"full_attention": additive},
+            use_cache=False,
+            output_attentions=True,
+        ).attentions[1]
+    for row in range(2):
+        assert torch.allclose(found[row], told[row][[0, 3]][:, columns], atol=1e-5)
+
+
+def test_the_loss_is_nothing_where_all_that_is_visible_is_wanted_and_more_where_less_is(taught):
+    vlm, vocabulary, rows = taught
+    row, _ = row_of(rows[0], 4, vocabulary)
+    packed = pack([row])
+    watch = Watch(vlm, 1, (0, 2))
+    hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
+    whole, half = (watch.loss([[Look(40, np.arange(0, 41, step))]], packed.mask) for step in (1, 2))
+    assert whole.item() == pytest.approx(0, abs=1e-5)
+    assert half.item() > 0.1
+    half.backward()
+    attention = vlm.model.language_model.layers[1].self_attn
+    assert attention.q_proj.weight.grad.abs().sum() > 0
+    assert attention.k_proj.weight.grad.abs().sum() > 0
+    watch.close()
+
+
+def test_every_token_of_a_box_looks_at_what_it_is_around(taught):
+    _, vocabulary, _ = taught
+    box = "<|box_start|>[1,2,3,4]<|box_end|>"
+    lesson = Lesson("Which?", f"{box} {box} A. one{TURN_END}", ("left lobe", "stem"), "left lobe")
+    asked = [9, 9, 9]
+    ids = [*asked, *vocabulary.own(lesson.answer)]
+    looks = list(looks_of(lesson, ids, len(asked), vocabulary))
+    assert looks[0] == (2, "left lobe")
+    numbers = {vocabulary.id(str(n)) for n in range(1, 5)}
+    before = {i - 1 for i, token in enumerate(ids) if token in numbers}
+    assert before <= {column for column, _ in looks}
+    names = [name for column, name in looks if column in before]
+    assert names == ["left lobe"] * 4 + ["stem"] * 4
+    assert vocabulary.box_close not in [ids[column] for column, _ in looks]
+
+
+def test_holders_are_the_tokens_over_the_thing(taught):
+    _vlm, _vocabulary, rows = taught
+    for row in rows:
+        pictures = np.flatnonzero(row.shared.is_picture)
+        for name in ("left lobe", "right lobe", "enhancing mass"):
+            assert set(row.holders[name]) <= set(pictures)
+        assert not set(row.holders["left lobe"]) & set(row.holders["enhancing mass"])  # on the other side
+    assert "stem" not in rows[0].holders
+
+
+def test_a_token_shows_its_lesion_or_what_fills_most_of_it(taught):
+    _vlm, _vocabulary, rows = taught
+    for row, slices in zip(rows, (4, 1), strict=True):
+        pictures = np.flatnonzero(row.shared.is_picture)
+        side = np.array([32, 32, slices] * 2)
+        for name, counted in (("enhancing mass", 4.0), ("left lobe", 1.0)):
+            there = np.isin(pictures, row.holders[name])
+            assert np.allclose(row.shown[there, :6] * side, row.teacher.boxes[name].numbers, atol=1e-4)
+            assert (row.shown[there, 6] == counted).all()
+        empty = row.shown[:, 6] == 0
+        assert (row.shown[empty] == 0).all()
+
+
+def test_the_reading_loss_is_the_error_of_the_boxes_in_tokens_that_show_something(taught):
+    vlm, vocabulary, rows = taught
+    row, _ = row_of(rows[1], 3, vocabulary)
+    packed = pack([row])
+    watch = Watch(vlm, 1, (0,))
+    hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
+    reader = torch.nn.Linear(48, 6)
+    torch.nn.init.zeros_(reader.weight)
+    torch.nn.init.zeros_(reader.bias)
+    counted = rows[1].shown[:, 6]
+    expected = (np.abs(rows[1].shown[:, :6]).mean(1) * counted).sum() / counted.sum()
+    loss = reading_loss(watch, reader, [rows[1]])
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    torch.nn.init.normal_(reader.weight)
+    reading_loss(watch, reader, [rows[1]]).backward()
+    early = vlm.model.language_model.layers[0].mlp.up_proj.weight.grad
+    assert early is not None
+    assert early.abs().sum() > 0
+    watch.close()
+
+
+def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
+    vlm, vocabulary, rows = taught
+    freeze_tower(vlm)
+    before = {name: p.clone() for name, p in vlm.model.visual.named_parameters()}
+    told: list[dict[str, float]] = []
+    teach(
+        vlm,
+        rows[1:],
+        rows[:1],
+        vocabulary,
+        steps=60,
+        lr=2e-2,
+        rows=(2, 1),
+        lessons=(4, 4),
+        random=np.random.default_rng(1),
+        watched={"layer": 1, "heads": (0, 2)},
+        report=lambda _, values: told.append(values),
+    )
+    for kind in ("2d", "3d"):
+        first, last = (np.mean([step[f"looking_{kind}"] for step in part]) for part in (told[:5], told[-5:]))
+        assert last < 0.7 * first
+    assert all(torch.equal(before[name], p) for name, p in vlm.model.visual.named_parameters())
+
+
+def test_a_teacher_of_an_empty_scene_has_nothing_to_say(tmp_path):
+    scene = corpus(tmp_path).scene(2, CONTRACT)
+    scene.labels[:] = 0
+    assert Teacher(scene, NAMES, np.random.default_rng(0)).lessons(5) == []

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.training.base.lessons import Lesson, Teacher
+from model.interface import grammar
+from model.interface.boxes import Box
+from model.interface.grammar import BOX, TURN_END, write_box
+from tests.components.training.base.small import CONTRACT, NAMES, corpus
+
+
+@pytest.fixture(scope="module", params=["volume", "slice"])
+def drawn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Teacher, list[Lesson]]:
+    folder: Path = tmp_path_factory.mktemp("corpus")
+    scene = corpus(folder).scene(("volume", "slice").index(request.param), CONTRACT)
+    teacher = Teacher(scene, NAMES, np.random.default_rng(3))
+    return teacher, teacher.lessons(400)
+
+
+def test_every_box_is_that_of_what_it_is_said_to_be_around(drawn):
+    teacher, lessons = drawn
+    for lesson in lessons:
+        boxes = [grammar.parse_box(inside) for inside in BOX.findall(lesson.answer)]
+        assert [write_box(box, flat=teacher.flat) for box in boxes if isinstance(box, Box)] == [
+            write_box(teacher.boxes[name], flat=teacher.flat) for name in lesson.named
+        ]
+        assert lesson.answer.endswith(TURN_END)
+
+
+def test_the_letter_is_the_right_options(drawn):
+    _, lessons = drawn
+    chosen = [lesson for lesson in lessons if "\nA. " in lesson.text]
+    assert chosen
+    for lesson in chosen:
+        said = BOX.sub("", lesson.answer).strip().removesuffix(TURN_END)
+        assert said in lesson.text.splitlines()
+        assert said[3:] == (lesson.seen or "right lobe")
+
+
+def test_only_the_absent_is_denied_and_only_the_seen_affirmed(drawn):
+    teacher, lessons = drawn
+    asked = [lesson for lesson in lessons if lesson.answer.startswith(("Yes", "No"))]
+    assert {lesson.answer[:2] for lesson in asked} == {"Ye", "No"}
+    for lesson in asked:
+        pool = teacher.boxes if lesson.answer.startswith("Yes") else teacher.absent
+        assert any(f"{name} seen" in lesson.text or f" {name}?" in lesson.text for name in pool)
+
+
+def test_a_lesion_is_asked_about_far_more_often_than_its_share(drawn):
+    _, lessons = drawn
+    located = [
+        lesson.named[0] for lesson in lessons if lesson.answer.startswith(grammar.BOX_OPEN) and len(lesson.named) == 1
+    ]
+    assert located.count("enhancing mass") > 0.45 * len(located)
+
+
+def test_all_kinds_of_lesson_come_up(drawn):
+    _, lessons = drawn
+    assert any(len(lesson.named) == 2 for lesson in lessons)  # a question of the six families
+    assert any(lesson.text.startswith("What is at [") for lesson in lessons)
+    assert any(lesson.text.startswith(("Where", "Locate")) for lesson in lessons)

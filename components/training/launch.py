@@ -67,7 +67,7 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
     same = config.model_dump(exclude={"workers", "threads", "out", "results"})
     key = run_key(stage, same, folders.verify(begin), (config.data / "manifest.json").read_text())
     heard = STORAGE.resolve() / f"{stage}-{key}" / HEARD
-    # workers run in another folder; plain values, because a stage's own classes may live in `__main__`
+    # workers run in another folder, and a stage's classes may live in `__main__`: the class travels, with plain values
     cls, told = type(config), config.model_dump(mode="json") | {start: str(begin.resolve())}
     told["data"] = str(config.data.resolve())
 

@@ -6,6 +6,7 @@ embedded tiny model's; the paper's geometry (arXiv 2606.11740; 252 px, 32 slices
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Literal, Self
 
@@ -68,4 +69,6 @@ class Contract(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> "Contract":
-        return cls.model_validate_json((folder / FILE).read_text())
+        row = json.loads((folder / FILE).read_text())
+        # written before there was a choice: those towers were shown grey
+        return cls.model_validate({"place_channels": False} | row if isinstance(row, dict) else row)

@@ -104,7 +104,7 @@ def _write_weights(vlm: Any, folder: Path, dtype: torch.dtype) -> None:
 
 
 def _write_processor(contract: Contract, folder: Path) -> None:
-    """What transformers' own image processor needs to make the same patches from our pictures."""
+    """What transformers' own image processor needs to make the same patches of what `tower.channels` makes."""
     side = contract.factor**2
     values = {
         "image_processor_type": "Qwen2VLImageProcessor",

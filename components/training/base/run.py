@@ -19,12 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 
 from components.stage import command
+from components.training.base import tower
 from components.training.base.language import encode_scenes, teach
 from components.training.base.lessons import Teacher
 from components.training.base.scenes import Corpus, Scene
 from components.training.base.tower import crop_pool, pool_of, teach_tower
 from model.interface.contract import Contract
 from model.interface.writing import replacing, write_text
+from model.vlm import backbone
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import TinySize, freeze_tower, tiny
 from model.vlm.tokenizer import train as train_tokenizer
@@ -91,6 +93,7 @@ def run(config: BaseConfig) -> dict:
     )
     vlm.requires_grad_(True)
     digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
+    kept_tower(config, corpus, contract).unlink()  # for an interrupted run only: made again means made again
     metrics = {
         "checkpoint": digest,
         "volumes": len(volumes),
@@ -136,9 +139,8 @@ def teach_tower_once(
     config: BaseConfig,
     random: np.random.Generator,
 ) -> None:
-    """Train the tower, or take the one an interrupted run of the same config and corpus left."""
-    settings = config.model_dump_json(include={"seed", "tower_steps", "tower_lr", "tower_batch"})
-    kept = config.corpus / f"tower-{corpus.key(settings)}.safetensors"
+    """Train the tower, or take the one an interrupted run of the same code, config and corpus left."""
+    kept = kept_tower(config, corpus, contract)
     if kept.exists():
         visual.load_state_dict(load_file(kept))
         return
@@ -163,6 +165,13 @@ def teach_tower_once(
     )
     with replacing(kept) as part:
         save_file(visual.state_dict(), part)
+
+
+def kept_tower(config: BaseConfig, corpus: Corpus, contract: Contract) -> Path:
+    """Where a trained tower waits for its language half."""
+    settings = config.model_dump_json(include={"seed", "tower_steps", "tower_lr", "tower_batch"})
+    code = Path(tower.__file__).read_text() + Path(backbone.__file__).read_text()
+    return config.corpus / f"tower-{corpus.key(settings + contract.digest() + code)}.safetensors"
 
 
 def _by_shape(images: list[Scene]) -> tuple[list[Scene], list[Scene]]:

@@ -6,6 +6,7 @@ import torch
 from transformers import AutoImageProcessor, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from model.imaging.prepare import Prepared
+from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import add_lora, freeze_tower, open_weights, tiny
@@ -106,3 +107,12 @@ def size_of(checkpoint: Checkpoint):
     return TinySize(
         hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, tower_hidden=32, tower_layers=2, tower_heads=2, tower_mlp=64
     )
+
+
+def test_a_contract_from_before_place_channels_means_grey(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    row = json.loads(checkpoint.contract.model_dump_json())
+    assert row.pop("place_channels")
+    (tmp_path / "contract.json").write_text(json.dumps(row))
+    assert not Contract.load(tmp_path).place_channels
+    checkpoint.contract.save(tmp_path)
+    assert Contract.load(tmp_path) == checkpoint.contract

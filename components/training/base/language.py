@@ -17,6 +17,7 @@ from components.training.base.attention import Look, Watch
 from components.training.base.lessons import Lesson, Teacher
 from components.training.base.scenes import Scene
 from components.training.base.tower import LEAST_IN_PATCH, patch_counts
+from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.learning.packing import Packed, Row, pack
 from model.vlm.forward import embed, hidden, logits
@@ -67,7 +68,13 @@ def encode_scenes(
         teacher = Teacher(scene, names, random)
         counts = token_counts(scene, names, contract)
         taught.append(
-            Taught(teacher, shared, list(features), holders(counts, shared, names), shown(counts, scene, names))
+            Taught(
+                teacher,
+                shared,
+                list(features),
+                holders(counts, shared, names),
+                shown(counts, scene, teacher.boxes, names),
+            )
         )
     return taught
 
@@ -81,13 +88,12 @@ def token_counts(scene: Scene, names: Sequence[str], contract: Contract) -> np.n
     return counts.transpose(1, 0, 2, 3).reshape(labels, -1)
 
 
-def shown(counts: np.ndarray, scene: Scene, names: Sequence[str]) -> np.ndarray:
-    """`Taught.shown`: the lesion that lies in a token, else the structure that fills most of it."""
+def shown(counts: np.ndarray, scene: Scene, boxes: Mapping[str, Box], names: Sequence[str]) -> np.ndarray:
+    """`Taught.shown`: the lesion that lies in a token, else the largest of the structures in it."""
     out = np.zeros((counts.shape[1], 7), np.float32)
     depth, height, width = scene.labels.shape
     side = np.array([width, height, depth] * 2)
     most = np.zeros(counts.shape[1])
-    boxes = scene.boxes(names)
     for name in [*(name for name in boxes if name not in scene.lesions), *scene.lesions]:
         here, ill = counts[names.index(name)], name in scene.lesions
         wins = here >= LEAST_IN_PATCH if ill else here > most

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 
 import numpy as np
 
-from components.training.base.scenes import Scene
+from components.training.base.scenes import Scene, twin
 from components.training.examples import answer_of
 from model.interface.boxes import Box
 from model.interface.grammar import TURN_END, numbers, write_box
@@ -102,11 +102,10 @@ class Teacher:
         return self.seen[self.random.integers(len(self.seen))]
 
     def _others(self, name: str) -> list[str]:
-        first, _, rest = name.partition(" ")
-        twin = {"left": f"right {rest}", "right": f"left {rest}"}.get(first)
-        pool = [other for other in self.seen if other not in (name, twin)]
+        other_side = twin(name)
+        pool = [other for other in self.seen if other not in (name, other_side)]
         drawn = [pool[k] for k in self.random.permutation(len(pool))[: self.random.integers(1, 4)]]
-        return [twin, *drawn[:2]] if twin and self.random.random() < 0.6 else drawn
+        return [other_side, *drawn[:2]] if other_side and self.random.random() < 0.6 else drawn
 
     def _any(self, *ways: str) -> str:
         return ways[self.random.integers(len(ways))]

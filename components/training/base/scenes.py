@@ -125,6 +125,12 @@ def in_model_space(labels: np.ndarray, prepared: Prepared) -> np.ndarray:
     return np.ascontiguousarray(frame.displayed(labels[np.ix_(*index)]))
 
 
+def twin(name: str) -> str:
+    """The same structure of the other side; "" of what has no side."""
+    first, _, rest = name.partition(" ")
+    return {"left": f"right {rest}", "right": f"left {rest}"}.get(first, "")
+
+
 def box_of(mask: np.ndarray) -> Box:
     """Half-open box of a mask [slices, h, w]."""
     z, y, x = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))

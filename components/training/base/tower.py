@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from components.training.base.scenes import NOT_ASKED, Scene, box_of
+from components.training.base.scenes import NOT_ASKED, Scene, box_of, twin
 from model.imaging.crop import crop
 from model.interface.boxes import Box
 from model.interface.contract import Contract
@@ -48,7 +48,7 @@ class Pool:
     cuboids: np.ndarray | None = None
     """float32[n, C, 6] of a volume's slices: x1, y1, x2, y2 as shares of the side; z1, z2 less this slice, over 16."""
     boxes: np.ndarray | None = None
-    """int16[n, C, 4] px, -1 where a label is absent; None of crops."""
+    """int16[n, C, 4] px, float32 once moved, -1 where a label is absent; None of crops."""
 
     def take(self, index: np.ndarray) -> "Pool":
         parts = (self.pictures, self.labels, self.cores, self.taught, self.sided, self.cuboids, self.boxes)
@@ -70,16 +70,21 @@ def pool_of(scenes: Sequence[Scene], labels: int) -> Pool:
     shown = np.concatenate([scene.prepared.slices for scene in scenes])
     label_maps = np.concatenate([scene.labels for scene in scenes])
     cores = np.concatenate([scene.cores for scene in scenes])
-    taught = np.ones((len(scenes), labels), bool)
-    for row, scene in zip(taught, scenes, strict=True):
-        row[list(scene.ignored)] = False
+    taught, sided = _taught_and_sided(scenes, labels)
     depth = len(scenes[0].labels)
     boxes = slice_boxes(label_maps, labels)
     lesions = slice_boxes(cores, labels)
     boxes = np.where((lesions >= 0) & (np.arange(labels) > 0)[None, :, None], lesions, boxes)
     cuboids = cuboids_of(boxes, depth, shown.shape[1]) if depth > 1 else None
-    sided = np.array([scene.prepared.frame.plane != "sagittal" for scene in scenes])
     return Pool(shown, label_maps, cores, taught.repeat(depth, 0), sided.repeat(depth), cuboids, boxes)
+
+
+def _taught_and_sided(scenes: Sequence[Scene], labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """`Pool.taught` and `Pool.sided`, a row a scene."""
+    taught = np.ones((len(scenes), labels), bool)
+    for row, scene in zip(taught, scenes, strict=True):
+        row[list(scene.ignored)] = False
+    return taught, np.array([scene.prepared.frame.plane != "sagittal" for scene in scenes])
 
 
 def patch_counts(label_maps: np.ndarray, cores: np.ndarray, labels: int, patch: int) -> np.ndarray:
@@ -131,9 +136,8 @@ def cuboids_of(boxes: np.ndarray, depth: int, side: int) -> np.ndarray:
 
 def crop_pool(scenes: Sequence[Scene], labels: int, contract: Contract, random: np.random.Generator) -> Pool:
     """Square close-ups of something in each scene, as injection shows them, larger than it by up to half."""
-    pictures, label_maps, cores, taught = [], [], [], np.ones((len(scenes), labels), bool)
-    for row, scene in zip(taught, scenes, strict=True):
-        row[list(scene.ignored)] = False
+    pictures, label_maps, cores = [], [], []
+    for scene in scenes:
         around = square_around(scene, random)
         pictures.append(crop(scene.prepared, around, contract)[0])
         z, side = int(around.low[2]), contract.crop_side
@@ -143,8 +147,7 @@ def crop_pool(scenes: Sequence[Scene], labels: int, contract: Contract, random: 
         )
         label_maps.append(scene.labels[z][np.ix_(y, x)])
         cores.append(scene.cores[z][np.ix_(y, x)])
-    sided = np.array([scene.prepared.frame.plane != "sagittal" for scene in scenes])
-    return Pool(np.stack(pictures), np.stack(label_maps), np.stack(cores), taught, sided)
+    return Pool(np.stack(pictures), np.stack(label_maps), np.stack(cores), *_taught_and_sided(scenes, labels))
 
 
 def square_around(scene: Scene, random: np.random.Generator) -> Box:
@@ -181,7 +184,7 @@ def moved(batch: Pool, swap: np.ndarray, random: np.random.Generator) -> Pool:
     layers[1][mirrored] = swap[layers[1][mirrored]]
     taught, boxes, cuboids = batch.taught.copy(), None, None
     taught[mirrored] = taught[mirrored][:, swap]
-    places = np.stack([stretch[1], stretch[0]]), np.stack([shift[1], shift[0]])
+    places = stretch[::-1], shift[::-1]  # boxes say x first
     if batch.boxes is not None:
         side = np.array([width, height])
         shares = _moved_boxes(batch.boxes / np.tile(side, 2), *places, mirrored, swap)
@@ -258,9 +261,7 @@ def dense_loss(
 
 def swapped(names: Sequence[str]) -> np.ndarray:
     """The label of the other side, int[C]; of what has no side, its own."""
-    twin = {"left": "right", "right": "left"}
-    other = [" ".join([twin.get(name.split(" ")[0], name.split(" ")[0]), *name.split(" ")[1:]]) for name in names]
-    return np.array([names.index(name) for name in other])
+    return np.array([names.index(twin(name) or name) for name in names])
 
 
 def teach_tower(

@@ -50,7 +50,7 @@ class RlConfig(TrainingConfig):
     temperature: float = Field(default=1.0, gt=0)
     max_tokens: int = Field(default=120, ge=8)
     """Sampled tokens an answer; a longer one is cut and left out of the update."""
-    lr: float = Field(default=5e-6, gt=0)
+    lr: float = Field(default=1e-5, gt=0)
     """Constant after ten steps. A real 7B model wants 1e-6."""
     clip: tuple[float, float] = (0.2, 0.28)
     save_every: int = Field(default=20, ge=1)

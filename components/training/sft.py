@@ -34,7 +34,7 @@ class SftConfig(TrainingConfig):
     out: Path = Path("checkpoints/sft")
     results: Path = Path("results/sft/metrics.json")
     seed: int = 3
-    epochs: int = Field(default=5, ge=1)
+    epochs: int = Field(default=4, ge=1)
     lr: float = Field(default=1e-3, gt=0)
     """Peak of a cosine with 3 % warm-up. A real 7B model wants 1e-5."""
     weight_decay: float = Field(default=0.01, ge=0)

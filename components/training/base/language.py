@@ -37,12 +37,18 @@ ILL = 4.0
 """How much more a token of a lesion counts in it."""
 
 
+DRILLS = 12
+"""Drills of a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taught:
     """A scene with its pictures already encoded."""
 
     teacher: Teacher
     shared: Strip
+    bare: Strip
+    """The shared strip without its pictures, for drills."""
     features: list[Tensor]
     """bfloat16[tokens, hidden] a picture."""
     holders: dict[str, np.ndarray]
@@ -71,6 +77,7 @@ def encode_scenes(
             Taught(
                 teacher,
                 shared,
+                open_study(vocabulary, [], scene.dimension, contract),
                 list(features),
                 holders(counts, shared, names),
                 shown(counts, scene, teacher.boxes, names),
@@ -114,9 +121,7 @@ def holders(counts: np.ndarray, shared: Strip, names: Sequence[str]) -> dict[str
 def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> tuple[Row, list[Look]]:
     branches, looks, start = [], [], len(taught.shared)
     for lesson in taught.teacher.lessons(lessons):
-        branch = ask(taught.shared, vocabulary, lesson.text)
-        asked = len(branch)
-        branch.write(vocabulary.own(lesson.answer), trained=True)
+        branch, asked = branch_of(lesson, taught.shared, vocabulary)
         looks += [
             Look(start + column, taught.holders[name])
             for column, name in looks_of(lesson, branch.ids, asked, vocabulary)
@@ -127,10 +132,29 @@ def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> tuple[Row, l
     return Row(taught.shared, branches, [f.float() for f in taught.features]), looks
 
 
+def branch_of(lesson: Lesson, shared: Strip, vocabulary: Vocabulary) -> tuple[Strip, int]:
+    """A lesson behind its pictures, and how many of its tokens come before the answer."""
+    branch = ask(shared, vocabulary, lesson.text)
+    branch.write(vocabulary.own(lesson.given))
+    asked = len(branch)
+    branch.write(vocabulary.own(lesson.answer), trained=True)
+    return branch, asked
+
+
+def drills_of(pool: Sequence[Taught], n: int, vocabulary: Vocabulary, random: np.random.Generator) -> list[Row]:
+    """n drills from scenes drawn of those that have questions, in rows without pictures."""
+    rows = []
+    for start in range(0, n, DRILLS):
+        drawn = [pool[i] for i in random.integers(0, len(pool), min(DRILLS, n - start))]
+        branches = [branch_of(taught.teacher.drill(), taught.bare, vocabulary)[0] for taught in drawn]
+        rows.append(Row(drawn[0].bare, branches, []))
+    return rows
+
+
 def looks_of(lesson: Lesson, ids: Sequence[int], asked: int, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
     """(column, name): tokens of a branch that go before something to be looked up, and what that is.
 
-    asked: how many of the branch's ids are the user's. A box's own tokens all look at what it is around.
+    asked: how many of the branch's ids come before the answer. A box's own tokens all look at what it is around.
     """
     if lesson.seen:
         yield asked - 1, lesson.seen
@@ -176,6 +200,21 @@ def reading_loss(watch: Watch, reader: torch.nn.Linear, some: Sequence[Taught]) 
     return (torch.cat(off) * counted).sum() / counted.sum().clamp(min=1)
 
 
+def optimisers(
+    layers: torch.nn.Module, trained: Sequence[torch.nn.Parameter], lr: float
+) -> list[torch.optim.Optimizer]:
+    """Muon (arXiv 2502.16982) for the layers' matrices, AdamW for all else; groups keep their peak rate."""
+    matrices = [p for p in layers.parameters() if p.ndim == 2]
+    taken = set(map(id, matrices))
+    others = [p for p in trained if id(p) not in taken]
+    muon = [{"params": matrices, "peak": 2 * lr}]
+    adam = [{"params": others, "peak": lr}]
+    return [
+        torch.optim.Muon(muon, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(adam, lr=lr, weight_decay=0.02, betas=(0.9, 0.98)),
+    ]
+
+
 def teach(
     vlm: Any,
     images: Sequence[Taught],
@@ -186,21 +225,27 @@ def teach(
     lr: float,
     rows: tuple[int, int],
     lessons: tuple[int, int],
+    drills: tuple[int, int],
     random: np.random.Generator,
     watched: Mapping[str, Any] = WATCHED,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons: (images, volumes) a step; watched: layer and heads taught to look. The tower must be frozen."""
+    """rows, lessons, drills: (images, volumes) a step; watched: layer and heads taught to look.
+
+    The tower must be frozen.
+    """
     number_ids = torch.tensor([vocabulary.id(str(n)) for n in range(256)])
     watch = Watch(vlm, **watched)
     with torch.random.fork_rng():
         torch.manual_seed(int(random.integers(2**31)))
         reader = torch.nn.Linear(vlm.config.text_config.hidden_size, 6)  # thrown away
+    asked = [[one for one in pool if one.teacher.families] for pool in (images, volumes)]
     trained = [*(p for p in vlm.parameters() if p.requires_grad), *reader.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
+    parts = optimisers(vlm.model.language_model.layers, trained, lr)
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = lr * min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+        share = min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+        for group in (group for part in parts for group in part.param_groups):
+            group["lr"] = group["peak"] * share
         seen = {}
         for pool, n, k, kind in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
             drawn = [(pool[i], *row_of(pool[i], k, vocabulary)) for i in random.integers(0, len(pool), n)]
@@ -212,8 +257,15 @@ def teach(
             (loss + LOOKING * looking + BOXING * boxing).backward()
             seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": right}
             seen |= {f"looking_{kind}": looking.item(), f"boxing_{kind}": boxing.item()}
+        packed = pack(
+            [row for pool, n in zip(asked, drills, strict=True) for row in drills_of(pool, n, vocabulary, random)], 64
+        )
+        loss, right = lesson_loss(vlm, packed, vocabulary, number_ids)
+        loss.backward()
+        seen |= {"loss_drill": loss.item(), "right_drill": right}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for part in parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
         report(step + 1, seen)
     watch.close()

@@ -2,11 +2,15 @@
 
 A lesson is a branch behind a scene's pictures. They teach to find what is named, to name what is
 found, to say that something is not there, and to answer the six families of questions by pointing
-first and choosing then. No reasoning, no crops: those are what SFT adds.
+first and choosing then. Crops are what SFT adds.
+
+A drill is a lesson without pictures: a rationale is given, the right option is to be named. Letters
+stand before texts in any order, and behind pictures a letter is too rare a token to learn that from
+(docs/LOG.md).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
 import numpy as np
@@ -14,12 +18,14 @@ import numpy as np
 from components.training.base.scenes import Scene, twin
 from components.training.examples import answer_of
 from model.interface.boxes import Box
-from model.interface.grammar import TURN_END, numbers, write_box
+from model.interface.grammar import THINK_OPEN, TURN_END, numbers, write_answer, write_box
 from model.interface.prompt import question_text, user_text
 from model.interface.question import Question
 
 ILL = 0.4
 """Share of lessons about one thing that are about a lesion, where there is one."""
+SHAKEN = 0.12
+"""How far off the boxes of a drill's rationale are: standard deviation of a side's place, in sides of the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,13 @@ class Lesson:
     text: str
     """What the user says."""
     answer: str
+    """What the model is to say then."""
     named: tuple[str, ...] = ()
     """What each box of the answer is drawn around."""
     seen: str = ""
     """What the first word of the answer depends on seeing; "" where nothing is there to see."""
+    given: str = ""
+    """How the assistant's turn begins, before the answer: read, not taught."""
 
 
 class Teacher:
@@ -38,12 +47,13 @@ class Teacher:
 
     def __init__(self, scene: Scene, names: Sequence[str], random: np.random.Generator) -> None:
         self.random, self.flat = random, scene.dimension == 2
+        self.shape = scene.prepared.frame.shape
         self.boxes = scene.boxes(names)
         self.absent = scene.absent(names)
         self.seen, self.lesions = list(self.boxes), list(scene.lesions)
-        by_family: dict[str, list[Lesson]] = {}
+        by_family: dict[str, list[Question]] = {}
         for question in scene.questions:
-            by_family.setdefault(question.family, []).append(self._asked(question, scene))
+            by_family.setdefault(question.family, []).append(_in_model_space(question, scene))
         self.families = list(by_family.values())
 
     def lessons(self, n: int) -> list[Lesson]:
@@ -73,7 +83,7 @@ class Teacher:
         options = [options[k] for k in self.random.permutation(len(options))]
         letter = ascii_uppercase[options.index(name)]
         text = user_text(f"What is at {self._numbers(name)}?", tuple(options))
-        return Lesson(text, f"{letter}. {name}{TURN_END}", seen=name)
+        return Lesson(text, f"{name}.{write_answer(letter, name)}{TURN_END}", seen=name, given=THINK_OPEN)
 
     def presence(self) -> Lesson:
         there = not self.absent or self.random.random() < 0.5
@@ -84,17 +94,39 @@ class Teacher:
         return Lesson(text, f"No{TURN_END}")
 
     def question(self) -> Lesson:
+        """The rationale with its boxes, then the right option."""
+        question = self._any_question()
+        around = tuple(remark.names for remark in question.rationale if remark.box)
+        return Lesson(_asked(question), f"{self._thought(question)}{_chosen(question)}", around, given=THINK_OPEN)
+
+    def drill(self) -> Lesson:
+        """Options in a new order, the rationale given, its boxes a little off. Where there are no questions, raises."""
+        question = self._any_question()
+        assert question.answer is not None
+        order = self.random.permutation(len(question.options)).tolist()
+        turned = replace(
+            question,
+            options=tuple(question.options[k] for k in order),
+            answer=order.index(question.answer),
+            rationale=tuple(replace(r, box=r.box and self._shaken(r.box)) for r in question.rationale),
+        )
+        return Lesson(_asked(turned), _chosen(turned), given=f"{THINK_OPEN}{self._thought(turned)}")
+
+    def _any_question(self) -> Question:
         family = self.families[self.random.integers(len(self.families))]
         return family[self.random.integers(len(family))]
 
-    def _asked(self, question: Question, scene: Scene) -> Lesson:
-        """A question of the six families, answered by its boxes and the right option."""
-        frame = scene.prepared.frame
-        pointed: list[tuple[str, Box]] = [(r.names, frame.to_model(r.box)) for r in question.rationale if r.box]
-        places = tuple(frame.to_model(region) for region in question.regions)
-        led = "".join(f"{write_box(box, flat=self.flat)} " for _, box in pointed)
-        answer = f"{led}{'. '.join(answer_of(question, places))}{TURN_END}"
-        return Lesson(question_text(question, places), answer, tuple(name for name, _ in pointed))
+    def _thought(self, question: Question) -> str:
+        return " ".join(
+            f"{remark.text} {write_box(remark.box, flat=self.flat)}" if remark.box else remark.text
+            for remark in question.rationale
+        )
+
+    def _shaken(self, box: Box) -> Box:
+        """In whole pixels, inside the picture, not empty."""
+        moved = np.rint(np.array(box.numbers) + self.random.normal(0, SHAKEN, 6) * np.tile(box.size, 2))
+        low = np.clip(moved[:3], 0, np.array(self.shape) - 1)
+        return Box.of((*low, *np.clip(moved[3:], low + 1, self.shape)))
 
     def _one(self) -> str:
         if self.lesions and self.random.random() < ILL:
@@ -115,3 +147,17 @@ class Teacher:
 
     def _numbers(self, name: str) -> str:
         return numbers(self.boxes[name], flat=self.flat)
+
+
+def _in_model_space(question: Question, scene: Scene) -> Question:
+    to_model = scene.prepared.frame.to_model
+    rationale = tuple(replace(remark, box=remark.box and to_model(remark.box)) for remark in question.rationale)
+    return replace(question, rationale=rationale, regions=tuple(map(to_model, question.regions)))
+
+
+def _asked(question: Question) -> str:
+    return question_text(question, question.regions)
+
+
+def _chosen(question: Question) -> str:
+    return f"{write_answer(*answer_of(question, question.regions))}{TURN_END}"

@@ -48,13 +48,15 @@ class BaseConfig(BaseModel):
     tower_lr: float = Field(default=2e-3, gt=0)
     tower_batch: tuple[int, int, int, int] = (24, 20, 18, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(default=850, ge=1)
+    steps: int = Field(default=750, ge=1)
     """Of the language half."""
     lr: float = Field(default=2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
     """(images, volumes) a step."""
     lessons: tuple[int, int] = (8, 12)
     """About each (image, volume)."""
+    drills: tuple[int, int] = (36, 12)
+    """Lessons without pictures a step, from (images, volumes)."""
     threads: int = Field(default=2, ge=1)
 
 
@@ -88,6 +90,7 @@ def run(config: BaseConfig) -> dict:
         lr=config.lr,
         rows=config.rows,
         lessons=config.lessons,
+        drills=config.drills,
         random=random,
         report=progress,
     )

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from components.training.base.attention import Look, Watch
-from components.training.base.language import encode_scenes, looks_of, reading_loss, row_of, teach
+from components.training.base.language import (
+    drills_of,
+    encode_scenes,
+    looks_of,
+    optimisers,
+    reading_loss,
+    row_of,
+    teach,
+)
 from components.training.base.lessons import Lesson, Teacher
 from model.interface.grammar import TURN_END
 from model.learning.packing import pack
@@ -144,6 +152,7 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
         lr=2e-2,
         rows=(2, 1),
         lessons=(4, 4),
+        drills=(20, 4),
         random=np.random.default_rng(1),
         watched={"layer": 1, "heads": (0, 2)},
         report=lambda _, values: told.append(values),
@@ -151,7 +160,32 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
     for kind in ("2d", "3d"):
         first, last = (np.mean([step[f"looking_{kind}"] for step in part]) for part in (told[:5], told[-5:]))
         assert last < 0.7 * first
+    assert np.mean([step["loss_drill"] for step in told[-5:]]) < 0.5 * told[0]["loss_drill"]
     assert all(torch.equal(before[name], p) for name, p in vlm.model.visual.named_parameters())
+
+
+def test_a_drill_has_no_picture_and_is_taught_from_the_answer_on(taught):
+    _, vocabulary, rows = taught
+    drills = drills_of(rows[1:], 15, vocabulary, np.random.default_rng(0))
+    assert [len(row.branches) for row in drills] == [12, 3]
+    for row in drills:
+        assert not row.features
+        assert not any(row.shared.is_picture)
+        for branch in row.branches:
+            taught_text = vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])
+            assert taught_text.startswith("</think>")
+            assert "<|box_start|>" in vocabulary.text(branch.ids)
+
+
+def test_every_trained_number_has_one_optimiser_and_only_layers_matrices_have_muon(taught):
+    vlm, _, _ = taught
+    freeze_tower(vlm)
+    named = {name: p for name, p in vlm.named_parameters() if p.requires_grad}
+    muon, adam = optimisers(vlm.model.language_model.layers, list(named.values()), 1e-3)
+    where = {id(p): part for part in (muon, adam) for group in part.param_groups for p in group["params"]}
+    assert len(where) == len(named) == sum(len(g["params"]) for part in (muon, adam) for g in part.param_groups)
+    for name, p in named.items():
+        assert (where[id(p)] is muon) == (p.ndim == 2 and ".layers." in name)
 
 
 def test_a_teacher_of_an_empty_scene_has_nothing_to_say(tmp_path):

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from components.training.base.lessons import Lesson, Teacher
 from model.interface import grammar
-from model.interface.boxes import Box
+from model.interface.boxes import Box, iou
 from model.interface.grammar import BOX, TURN_END, write_box
 from tests.components.training.base.small import CONTRACT, NAMES, corpus
 
@@ -33,9 +34,30 @@ def test_the_letter_is_the_right_options(drawn):
     chosen = [lesson for lesson in lessons if "\nA. " in lesson.text]
     assert chosen
     for lesson in chosen:
-        said = BOX.sub("", lesson.answer).strip().removesuffix(TURN_END)
-        assert said in lesson.text.splitlines()
-        assert said[3:] == (lesson.seen or "right lobe")
+        answer = grammar.parse(lesson.given + lesson.answer)
+        assert not answer.flaws
+        assert answer.text in lesson.text.splitlines()
+        assert answer.text[3:] == (lesson.seen or "right lobe")
+        assert lesson.given == grammar.THINK_OPEN
+
+
+def test_a_drill_gives_the_rationale_and_asks_for_the_option_in_any_order(drawn):
+    teacher, _ = drawn
+    drills = [teacher.drill() for _ in range(60)]
+    letters, boxes = Counter(), set()
+    for lesson in drills:
+        answer = grammar.parse(lesson.given + lesson.answer)
+        assert not answer.flaws
+        assert grammar.why_not_usable(answer.evidence[0], teacher.shape) is None
+        assert answer.text in lesson.text.splitlines()
+        assert answer.text[3:] == "right lobe"
+        assert lesson.given.endswith("The right lobe is larger.")
+        assert lesson.answer == f"</think>{answer.text}{TURN_END}"
+        letters[answer.choice] += 1
+        boxes.add(answer.evidence[0])
+        assert iou(answer.evidence[0], teacher.boxes["enhancing mass"]) > 0.1
+    assert min(letters["A"], letters["B"]) > 15
+    assert len(boxes) > 5  # a little off, each time otherwise
 
 
 def test_only_the_absent_is_denied_and_only_the_seen_affirmed(drawn):

@@ -148,7 +148,7 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
         rows[1:],
         rows[:1],
         vocabulary,
-        steps=60,
+        steps=120,
         lr=2e-2,
         rows=(2, 1),
         lessons=(4, 4),

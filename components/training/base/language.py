@@ -19,6 +19,7 @@ from components.training.base.scenes import Scene
 from components.training.base.tower import LEAST_IN_PATCH, patch_counts
 from model.interface.boxes import Box
 from model.interface.contract import Contract
+from model.interface.grammar import THINK_CLOSE
 from model.learning.packing import Packed, Row, pack
 from model.vlm.forward import embed, hidden, logits
 from model.vlm.tokens import Strip, Vocabulary, ask, open_study
@@ -119,35 +120,51 @@ def holders(counts: np.ndarray, shared: Strip, names: Sequence[str]) -> dict[str
 
 
 def row_of(taught: Taught, lessons: int, vocabulary: Vocabulary) -> tuple[Row, list[Look]]:
-    branches, looks, start = [], [], len(taught.shared)
-    for lesson in taught.teacher.lessons(lessons):
-        branch, asked = branch_of(lesson, taught.shared, vocabulary)
-        looks += [
-            Look(start + column, taught.holders[name])
-            for column, name in looks_of(lesson, branch.ids, asked, vocabulary)
-            if name in taught.holders
-        ]
-        branches.append(branch)
-        start += len(branch)
-    return Row(taught.shared, branches, [f.float() for f in taught.features]), looks
+    row = Row(taught.shared, [], [f.float() for f in taught.features])
+    looks = [
+        look for lesson in taught.teacher.lessons(lessons) for look in append(row, lesson, taught.holders, vocabulary)
+    ]
+    return row, looks
 
 
-def branch_of(lesson: Lesson, shared: Strip, vocabulary: Vocabulary) -> tuple[Strip, int]:
-    """A lesson behind its pictures, and how many of its tokens come before the answer."""
-    branch = ask(shared, vocabulary, lesson.text)
+def append(row: Row, lesson: Lesson, holders: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[Look]:
+    """Write a lesson as the row's next branch; where its tokens should look, in columns of the row."""
+    start = len(row)
+    branch = ask(row.shared, vocabulary, lesson.text)
     branch.write(vocabulary.own(lesson.given))
     asked = len(branch)
     branch.write(vocabulary.own(lesson.answer), trained=True)
-    return branch, asked
+    row.branches.append(branch)
+    looks = [
+        Look(start + column, holders[name])
+        for column, name in looks_of(lesson, branch.ids, asked, vocabulary)
+        if name in holders
+    ]
+    if lesson.line:
+        closing = branch.ids.index(vocabulary.id(THINK_CLOSE))
+        looks.append(Look(start + closing, start + line_columns(lesson, vocabulary)))
+    return looks
 
 
-def drills_of(pool: Sequence[Taught], n: int, vocabulary: Vocabulary, random: np.random.Generator) -> list[Row]:
+def line_columns(lesson: Lesson, vocabulary: Vocabulary) -> np.ndarray:
+    """Columns of a branch that hold the right option's line."""
+    told = vocabulary.tokenizer(
+        lesson.text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+    )
+    spans = np.array(told["offset_mapping"])
+    first = lesson.text.index(f"\n{lesson.line}") + 1
+    return np.flatnonzero((spans[:, 1] > first) & (spans[:, 0] < first + len(lesson.line)))
+
+
+def drills_of(
+    pool: Sequence[Taught], n: int, vocabulary: Vocabulary, random: np.random.Generator
+) -> list[tuple[Row, list[Look]]]:
     """n drills from scenes drawn of those that have questions, in rows without pictures."""
     rows = []
     for start in range(0, n, DRILLS):
         drawn = [pool[i] for i in random.integers(0, len(pool), min(DRILLS, n - start))]
-        branches = [branch_of(taught.teacher.drill(), taught.bare, vocabulary)[0] for taught in drawn]
-        rows.append(Row(drawn[0].bare, branches, []))
+        row = Row(drawn[0].bare, [], [])
+        rows.append((row, [look for one in drawn for look in append(row, one.teacher.drill(), {}, vocabulary)]))
     return rows
 
 
@@ -257,12 +274,12 @@ def teach(
             (loss + LOOKING * looking + BOXING * boxing).backward()
             seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": right}
             seen |= {f"looking_{kind}": looking.item(), f"boxing_{kind}": boxing.item()}
-        packed = pack(
-            [row for pool, n in zip(asked, drills, strict=True) for row in drills_of(pool, n, vocabulary, random)], 64
-        )
+        drawn = [one for pool, n in zip(asked, drills, strict=True) for one in drills_of(pool, n, vocabulary, random)]
+        packed = pack([row for row, _ in drawn], 64)
         loss, right = lesson_loss(vlm, packed, vocabulary, number_ids)
-        loss.backward()
-        seen |= {"loss_drill": loss.item(), "right_drill": right}
+        looking = watch.loss([looks for _, looks in drawn], packed.mask)
+        (loss + LOOKING * looking).backward()
+        seen |= {"loss_drill": loss.item(), "right_drill": right, "looking_drill": looking.item()}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
             part.step()

@@ -4,9 +4,9 @@ A lesson is a branch behind a scene's pictures. They teach to find what is named
 found, to say that something is not there, and to answer the six families of questions by pointing
 first and choosing then. Crops are what SFT adds.
 
-A drill is a lesson without pictures: a rationale is given, the right option is to be named. Letters
-stand before texts in any order, and behind pictures a letter is too rare a token to learn that from
-(docs/LOG.md).
+A drill is a lesson without pictures: a rationale is given, the right option's letter is to be said.
+Letters stand before texts in any order, and behind pictures a letter is too rare a token to learn that
+from (docs/LOG.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ import numpy as np
 from components.training.base.scenes import Scene, twin
 from components.training.examples import answer_of
 from model.interface.boxes import Box
-from model.interface.grammar import THINK_OPEN, TURN_END, numbers, write_answer, write_box
+from model.interface.grammar import THINK_CLOSE, THINK_OPEN, TURN_END, numbers, write_answer, write_box
 from model.interface.prompt import question_text, user_text
 from model.interface.question import Question
 
@@ -40,6 +40,8 @@ class Lesson:
     """What the first word of the answer depends on seeing; "" where nothing is there to see."""
     given: str = ""
     """How the assistant's turn begins, before the answer: read, not taught."""
+    line: str = ""
+    """The right option as the user's text has it, "B. stem"; "" of a lesson without options."""
 
 
 class Teacher:
@@ -83,7 +85,8 @@ class Teacher:
         options = [options[k] for k in self.random.permutation(len(options))]
         letter = ascii_uppercase[options.index(name)]
         text = user_text(f"What is at {self._numbers(name)}?", tuple(options))
-        return Lesson(text, f"{name}.{write_answer(letter, name)}{TURN_END}", seen=name, given=THINK_OPEN)
+        answer = f"{name}.{write_answer(letter, name)}{TURN_END}"
+        return Lesson(text, answer, seen=name, given=THINK_OPEN, line=f"{letter}. {name}")
 
     def presence(self) -> Lesson:
         there = not self.absent or self.random.random() < 0.5
@@ -97,10 +100,12 @@ class Teacher:
         """The rationale with its boxes, then the right option."""
         question = self._any_question()
         around = tuple(remark.names for remark in question.rationale if remark.box)
-        return Lesson(_asked(question), f"{self._thought(question)}{_chosen(question)}", around, given=THINK_OPEN)
+        right = answer_of(question, question.regions)
+        answer = f"{self._thought(question)}{write_answer(*right)}{TURN_END}"
+        return Lesson(_asked(question), answer, around, given=THINK_OPEN, line=". ".join(right))
 
     def drill(self) -> Lesson:
-        """Options in a new order, the rationale given, its boxes a little off. Where there are no questions, raises."""
+        """Options in a new order, the rationale given, its boxes a little off. Raises where there are no questions."""
         question = self._any_question()
         assert question.answer is not None
         order = self.random.permutation(len(question.options)).tolist()
@@ -110,7 +115,9 @@ class Teacher:
             answer=order.index(question.answer),
             rationale=tuple(replace(r, box=r.box and self._shaken(r.box)) for r in question.rationale),
         )
-        return Lesson(_asked(turned), _chosen(turned), given=f"{THINK_OPEN}{self._thought(turned)}")
+        letter, text = answer_of(turned, turned.regions)
+        given = f"{THINK_OPEN}{self._thought(turned)}{THINK_CLOSE}"
+        return Lesson(_asked(turned), f"{letter}.", given=given, line=f"{letter}. {text}")
 
     def _any_question(self) -> Question:
         family = self.families[self.random.integers(len(self.families))]
@@ -157,7 +164,3 @@ def _in_model_space(question: Question, scene: Scene) -> Question:
 
 def _asked(question: Question) -> str:
     return question_text(question, question.regions)
-
-
-def _chosen(question: Question) -> str:
-    return f"{write_answer(*answer_of(question, question.regions))}{TURN_END}"

@@ -164,17 +164,21 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
     assert all(torch.equal(before[name], p) for name, p in vlm.model.visual.named_parameters())
 
 
-def test_a_drill_has_no_picture_and_is_taught_from_the_answer_on(taught):
+def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
     _, vocabulary, rows = taught
     drills = drills_of(rows[1:], 15, vocabulary, np.random.default_rng(0))
-    assert [len(row.branches) for row in drills] == [12, 3]
-    for row in drills:
+    assert [len(row.branches) for row, _ in drills] == [12, 3]
+    for row, looks in drills:
         assert not row.features
         assert not any(row.shared.is_picture)
-        for branch in row.branches:
-            taught_text = vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])
-            assert taught_text.startswith("</think>")
-            assert "<|box_start|>" in vocabulary.text(branch.ids)
+        ids = [*row.shared.ids, *(token for branch in row.branches for token in branch.ids)]
+        starts = np.cumsum([len(row.shared), *map(len, row.branches)])
+        for start, branch, look in zip(starts[:-1], row.branches, looks, strict=True):
+            said = vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])
+            assert vocabulary.text([ids[look.column]]) == "</think>"
+            assert look.column == start + branch.trained.index(True) - 1
+            assert vocabulary.text([ids[column] for column in look.at]) == f"{said} right lobe"
+            assert start <= look.at.min() < look.at.max() < look.column
 
 
 def test_every_trained_number_has_one_optimiser_and_only_layers_matrices_have_muon(taught):

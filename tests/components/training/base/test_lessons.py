@@ -37,22 +37,22 @@ def test_the_letter_is_the_right_options(drawn):
         answer = grammar.parse(lesson.given + lesson.answer)
         assert not answer.flaws
         assert answer.text in lesson.text.splitlines()
+        assert answer.text == lesson.line
         assert answer.text[3:] == (lesson.seen or "right lobe")
         assert lesson.given == grammar.THINK_OPEN
 
 
-def test_a_drill_gives_the_rationale_and_asks_for_the_option_in_any_order(drawn):
+def test_a_drill_gives_the_rationale_and_asks_for_the_letter_in_any_order(drawn):
     teacher, _ = drawn
-    drills = [teacher.drill() for _ in range(60)]
     letters, boxes = Counter(), set()
-    for lesson in drills:
+    for lesson in [teacher.drill() for _ in range(60)]:
         answer = grammar.parse(lesson.given + lesson.answer)
         assert not answer.flaws
         assert grammar.why_not_usable(answer.evidence[0], teacher.shape) is None
-        assert answer.text in lesson.text.splitlines()
-        assert answer.text[3:] == "right lobe"
-        assert lesson.given.endswith("The right lobe is larger.")
-        assert lesson.answer == f"</think>{answer.text}{TURN_END}"
+        assert lesson.given.endswith("The right lobe is larger.</think>")
+        assert lesson.answer == f"{answer.choice}."
+        assert lesson.line == f"{answer.choice}. right lobe"
+        assert lesson.line in lesson.text.splitlines()
         letters[answer.choice] += 1
         boxes.add(answer.evidence[0])
         assert iou(answer.evidence[0], teacher.boxes["enhancing mass"]) > 0.1

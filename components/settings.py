@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from model.interface.errors import BadInput
 
 FILE = Path("params.yaml")
+SECTIONS = ("data", "base", "sft", "rl", "evaluate", "gate", "drift")
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -17,9 +18,14 @@ Config = TypeVar("Config", bound=BaseModel)
 def load(section: str, cls: type[Config], file: Path = FILE) -> Config:
     """The config of a step: its defaults, changed by what the section of `file` says.
 
-    An absent file or section means all defaults. Unknown keys and wrong values raise `BadInput`.
+    An absent file or section means all defaults. Unknown sections and keys and wrong values raise `BadInput`.
     """
-    rows = sections(file).get(section) or {}
+    told = sections(file)
+    if unknown := sorted(map(str, set(told) - {*SECTIONS, section})):
+        near = get_close_matches(unknown[0], SECTIONS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(SECTIONS)}"
+        raise _bad(file, unknown[0], f"unknown section '{unknown[0]}'; {hint}")
+    rows = told.get(section) or {}
     if not isinstance(rows, dict):
         raise _bad(file, section, f"section '{section}' is {rows!r}, expected key: value lines")
     try:

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components import environment
-from model.interface.errors import Integrity, TryAgain
+from model.interface.errors import BadInput, Integrity, TryAgain
+from model.interface.writing import write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -147,7 +148,15 @@ def set_alias(name: str, alias: str, version: int) -> None:
 
 
 def version_tags(name: str, version: int) -> dict[str, str]:
+    """Raises BadInput where there is no such version."""
     with _store() as client:
+        known = sorted(int(found.version) for found in client.search_model_versions(f"name='{name}'"))
+        if version not in known:
+            raise BadInput(
+                f"no version {version} is registered",
+                where=f"model registry, {name}: found {', '.join(map(str, known)) or 'none'}",
+                next="name one of these",
+            )
         return dict(client.get_model_version(name, str(version)).tags)
 
 
@@ -296,7 +305,7 @@ def _ship(file: Path) -> None:
         _log_metrics(client, run.info.run_id, points)
         if rows[-1].get("end"):
             client.set_terminated(run.info.run_id)
-    _mark(file).write_text(str(len(lines)))
+    write_text(_mark(file), str(len(lines)))
 
 
 def _mark(file: Path) -> Path:

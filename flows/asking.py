@@ -1,58 +1,20 @@
 """An answer in hand: just asked, or one of the evaluation's looked up again."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components import settings
 from components.evaluation import traces
 from components.evaluation.config import EvaluateConfig
 from components.serving.ask import ask
-from components.serving.page import write_page
-from model.imaging.prepare import Prepared, prepare
+from components.serving.asked import Asked
+from model.imaging.prepare import prepare
 from model.imaging.read import read_volume
 from model.imaging.shards import read_questions, read_studies
-from model.interface import grammar
 from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
 from model.interface.trace import Trace
-from model.interface.writing import replacing
-
-DISCLAIMER = "Research use only. Not a medical device."
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    question: Question
-    trace: Trace
-    prepared: Prepared
-    contract: Contract
-
-    def write_page(self, out: Path) -> Path:
-        return write_page(self.trace, self.prepared, self.question, out, self.contract)
-
-    def write_picture(self, out: Path) -> Path:
-        from components.serving.picture import picture
-
-        with replacing(out) as part:
-            picture(self.trace, self.prepared, self.question, self.contract).save(part, format="PNG", optimize=True)
-        return out
-
-    def to_json(self) -> dict[str, Any]:
-        return {"question": self.question.to_json(), "trace": self.trace.to_json()}
-
-    def lines(self) -> list[str]:
-        """The answer, then the evidence it points at."""
-        boxes = [step for step in self.trace.steps if step.box]
-        flaws = [f"flaw: {flaw.reason}" for flaw in self.trace.answer.flaws]
-        return [self.trace.answer.text or "no answer", *map(self._evidence, boxes), *flaws, DISCLAIMER]
-
-    def _evidence(self, step: Any) -> str:
-        place = grammar.numbers(step.box, flat=self.question.dimension == 2)
-        mm = f", mm [{', '.join(f'{n:.0f}' for n in step.box_mm)}]" if step.box_mm else ""
-        return f"evidence: {place}{mm}"
 
 
 def ask_file(
@@ -87,12 +49,28 @@ def folder_of(checkpoint: str) -> Path:
 
 
 def _from_file(file: Path, image: Path, modality: str | None, radiological: bool, folder: Path) -> Asked:
-    row = json.loads(file.read_text())
-    question, trace = Question.from_json(row["question"]), Trace.from_json(row["trace"])
+    try:
+        row = json.loads(file.read_text())
+        question, trace = Question.from_json(row["question"]), Trace.from_json(row["trace"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            "this is no answer", where=f"{file.name}: wanted what `urm ask --json` wrote", next="ask again with --json"
+        ) from error
+    modality = modality or question.contrast or None
     volume = read_volume(image, modality=modality, radiological=radiological)
     if volume.digest != trace.study_digest:
-        raise Integrity("this is not the image that was asked about", where=image.name, next="give the same file again")
+        raise Integrity(
+            "this is not the image that was asked about",
+            where=f"{image.name}, voxels and orientation",
+            next="give the same file again, with --radiological if it was asked so",
+        )
     contract = Contract.load(folder)
+    if contract.digest() != trace.versions.get("contract"):
+        raise Integrity(
+            "this checkpoint sees images otherwise than the one that was asked",
+            where=f"{folder.name}, contract",
+            next="name the checkpoint that was asked with --checkpoint",
+        )
     return Asked(question, trace, prepare(volume, contract), contract)
 
 

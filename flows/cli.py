@@ -69,15 +69,15 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask about an image or a volume of your own."""
-    from flows.asking import Asked, ask_file
+    from flows.asking import ask_file
 
-    asked: Asked = ask_file(file, question, tuple(option or ()), modality, radiological, checkpoint)
-    if page:
-        typer.echo(f"page: {asked.write_page(page)}", err=True)
+    asked = ask_file(file, question, tuple(option or ()), modality, radiological, checkpoint)
     if as_json:
         _say_json(asked.to_json())
     else:
         _say(asked.lines())
+    if page:
+        typer.echo(f"page: {asked.write_page(page)}", err=True)
 
 
 @trace_app.command("show")
@@ -131,7 +131,7 @@ def data_card() -> None:
 
 @app.command()
 def train(stage: Annotated[str, typer.Argument(help="base, sft or rl.")]) -> None:
-    """Train a stage and what it needs, unless up to date; after a crash the same command goes on."""
+    """Train a stage and what it needs, unless up to date; sft and rl go on where a crash left them."""
     if stage not in ("base", "sft", "rl"):
         raise typer.BadParameter(f"'{stage}', expected base, sft or rl")
     _stage(stage)

@@ -17,8 +17,8 @@ from components import tracking
 from components.evaluation import report, traces
 from components.evaluation.config import EvaluateConfig
 from components.registry import versions
-from components.registry.gate import GateConfig, Verdict, judge
-from components.registry.promotion import Change, promote
+from components.registry.gate import Check, GateConfig, Verdict, judge
+from components.registry.promotion import Change, promote, was_rolled_back
 from model.interface.errors import Failure
 
 LOCK = Path("dvc.lock")
@@ -62,6 +62,9 @@ def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
     champion = versions.aliases().get(versions.CHAMPION)
     before = versions.numbers(champion, data) if champion else None
     verdict = judge(numbers, before, gate)
+    if was_rolled_back(version):
+        undone = Check("not rolled back", False, f"version {version} was, `urm promote {version}` puts it back")
+        verdict = Verdict((*verdict.checks, undone))
     gated = {"gate": "passed" if verdict.passed else "refused", "gate.reasons": "; ".join(verdict.reasons)}
     tracking.tag_version(versions.MODEL, version, gated)
     return Candidate(run, version, champion, verdict)

@@ -17,7 +17,7 @@ from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import Sampling, answer
 from monitoring.drift import DriftConfig, Verdict, check
-from monitoring.rows import Row, by_study, row
+from monitoring.rows import CATEGORICAL, NUMERICAL, Row, by_study, row
 
 
 class WatchConfig(BaseModel):
@@ -40,7 +40,8 @@ def watch(config: WatchConfig, folder: Path, out: Path) -> list[Verdict]:
     out: reports go to `out/<window>`; rows are kept below `out/rows`, so an unchanged window isn't asked again.
     """
     seen = hashlib.sha256((config.data / "manifest.json").read_bytes()).hexdigest()
-    kept = out / "rows" / f"{folders.verify(folder)[:12]}-{seen[:12]}"
+    made = hashlib.sha256(f"{seen} {config.max_tokens} {[*NUMERICAL, *CATEGORICAL]}".encode()).hexdigest()
+    kept = out / "rows" / f"{folders.verify(folder)[:12]}-{made[:12]}"
     checkpoint: Checkpoint | None = None
     rows: dict[str, list[Row]] = {}
     for window in (config.reference, *config.windows):

@@ -17,7 +17,7 @@ HALVES = (("left", "right"), ("back", "front"), ("lower", "upper"))
 
 
 def which_box(view: View) -> Draft | None:
-    """A lesion in half of the cases; among the wrong boxes are near misses, its mirror image or its twin."""
+    """Where there is a lesion, that in three of five; wrong boxes are near misses, its mirror image or its twin."""
     target = view.one(view.lesions if view.lesions and view.random.random() < 0.6 else view.structures)
     if target is None:
         return None
@@ -100,7 +100,7 @@ def side(view: View) -> Draft | None:
 
 def half(view: View) -> Draft | None:
     """Front or back, upper or lower, of the picture or volume."""
-    lesion, axis = view.one(view.lesions), view.axes[-1] if view.axes[-1] else 1
+    lesion, axis = view.one(view.lesions), view.axes[-1]
     if lesion is None or lesion.count > 1:
         return None
     gap = lesion.centre_mm[axis] - middle_mm(view)[axis]

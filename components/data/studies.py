@@ -39,8 +39,8 @@ STRIPPED = 0.15
 MR_SCALE = 255 / 1.3
 """From a painted magnitude to uint8."""
 LEAST_SEEN = {2: 12, 3: 12}
-"""Pixels or voxels of model space a lesion must have: a disc of 8 mm, or a ball of 11 mm. Under the 14 and 30 that
-structures need, or no lacune would be left; a crop shows them four times finer."""
+"""Pixels or voxels of model space a lesion must have: a disc of 8 mm, or a ball of 11 mm. Under the 30 and 40 that
+structures need (`view.LEAST_MM`), or few calcifications would be left; a crop shows them four times finer."""
 LEAST_PIECE_MM = {2: 19.0, 3: 105.0}
 """Area (mm²) or volume (mm³) below which a separate piece is neither counted nor boxed: 4 pixels or 2 voxels."""
 FAR_MM = 1e4

@@ -2,7 +2,7 @@
 
 Every metric is a (sum, count) a question: accuracy counts questions, box metrics count boxes, and a
 mean over any slice is sum / count. Boxes are compared in model space, where the model drew them,
-the i-th box of the rationale with the i-th the model pointed at; a box not drawn has IoU 0.
+the i-th box of the rationale with the i-th the model pointed at; a box not drawn, or flawed, has IoU 0.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def _conduct(trace: Trace) -> dict[str, Count]:
 def _grounding(question: Question, frame: Frame, trace: Trace) -> dict[str, Count]:
     """How well the boxes sit on what the rationale points at."""
     targets = [(remark, frame.to_model(remark.box)) for remark in question.rationale if remark.box]
-    drawn: list[Box | None] = list(trace.answer.evidence[: len(targets)])
+    drawn = [step.box for step in trace.steps if step.box or step.flaw][: len(targets)]
     drawn += [None] * (len(targets) - len(drawn))
     pairs = [(remark, target, box) for (remark, target), box in zip(targets, drawn, strict=True)]
     overlaps = [(remark, iou(target, box) if box else 0.0) for remark, target, box in pairs]

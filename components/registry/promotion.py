@@ -16,6 +16,8 @@ from components.registry.versions import CHAMPION, MODEL, PREVIOUS, aliases
 from model.interface.errors import BadInput, Conflict
 
 WAIT_S = 60.0
+ROLLED_BACK = "rolled_back"
+"""Tag of a version, "yes" from a roll-back until somebody promotes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,11 @@ class Change:
 def promote(version: int, expect: int | None) -> Change:
     """Make a version champion, provided the champion is still `expect` (None: there is none).
 
-    The old champion becomes `previous`. Promoting the champion again changes nothing.
+    The old champion becomes `previous`. Promoting the champion again changes nothing. Raises BadInput where
+    there is no such version.
     """
     with _lock():
+        tracking.version_tags(MODEL, version)
         known = aliases()
         current = known.get(CHAMPION)
         if current == version:
@@ -40,12 +44,14 @@ def promote(version: int, expect: int | None) -> Change:
         if current is not None:
             tracking.set_alias(MODEL, PREVIOUS, current)
         tracking.set_alias(MODEL, CHAMPION, version)
+        tracking.tag_version(MODEL, version, {ROLLED_BACK: "no"})
         return Change(version, current)
 
 
 def roll_back(expect: int | None = None) -> Change:
     """Champion and previous change places: rolling back twice is where it began.
 
+    Whoever is rolled back is not promoted again by a flow, only by hand.
     expect: refuse when the champion is another; None takes whoever it is.
     """
     with _lock():
@@ -55,9 +61,15 @@ def roll_back(expect: int | None = None) -> Change:
             raise BadInput("no previous champion to go back to", where=f"model registry, {MODEL}", next="urm demo")
         if expect is not None and current != expect:
             raise _changed(expect, current)
+        tracking.tag_version(MODEL, current, {ROLLED_BACK: "yes"})
+        tracking.tag_version(MODEL, previous, {ROLLED_BACK: "no"})
         tracking.set_alias(MODEL, CHAMPION, previous)
         tracking.set_alias(MODEL, PREVIOUS, current)
         return Change(previous, current)
+
+
+def was_rolled_back(version: int) -> bool:
+    return tracking.version_tags(MODEL, version).get(ROLLED_BACK) == "yes"
 
 
 @contextmanager

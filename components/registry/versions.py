@@ -53,7 +53,12 @@ def resolve(alias: str = CHAMPION) -> Path:
     """
     version = aliases().get(alias)
     if version is None:
-        raise BadInput(f"no checkpoint is '{alias}' yet", where=f"model registry, {MODEL}", next="urm demo")
+        known = ", ".join(aliases()) or "none"
+        raise BadInput(
+            f"no checkpoint is '{alias}'",
+            where=f"model registry, {MODEL}: found {known}, wanted an alias or a checkpoint folder",
+            next="--checkpoint with one of these, urm promote, or urm demo to make one",
+        )
     digest = tracking.version_tags(MODEL, version)[tracking.KEY]
     folder = environment.settle() / "models" / f"v{version}-{digest[:12]}"
     if not folder.exists():

@@ -15,6 +15,8 @@ from model.interface.errors import BadInput
 from model.interface.question import Question
 from model.interface.trace import Trace
 
+LONGEST = 2000
+"""Characters of a question with its options."""
 OF_THE_PICTURE = re.compile(
     r"\b(left|right)([- ]hand)? (side|half|part|edge|corner|border) of the (image|picture|slice)\b"
 )
@@ -29,7 +31,6 @@ def ask(
     *,
     modality: str | None = None,
     radiological: bool = False,
-    seed: int = 0,
 ) -> tuple[Trace, Prepared, Question]:
     """Ask a checkpoint about a file; greedy decoding. Raises BadInput (file, words) or Integrity (checkpoint).
 
@@ -50,7 +51,7 @@ def ask(
 
     checkpoint = checkpoints.load(checkpoint_folder)
     prepared = prepare(volume, checkpoint.contract)
-    [trace] = answer(checkpoint, [(prepared, asked)], Sampling(seed=seed))
+    [trace] = answer(checkpoint, [(prepared, asked)], Sampling())
     return trace, prepared, asked
 
 
@@ -64,6 +65,19 @@ def _checked(question: str, options: tuple[str, ...]) -> tuple[str, tuple[str, .
     text, choices = question.strip(), tuple(option.strip() for option in options)
     if not text:
         raise BadInput("the question is empty", where="question: found no words, wanted some", next="write a question")
+    whole = "\n".join((text, *choices))
+    if len(whole) > LONGEST:
+        raise BadInput(
+            "the question is too long",
+            where=f"question and options: found {len(whole)} characters, wanted up to {LONGEST}",
+            next="ask in fewer words",
+        )
+    if any("\ud800" <= letter <= "\udfff" for letter in whole):
+        raise BadInput(
+            "the question is not text",
+            where="question and options: found bytes that are no UTF-8, wanted UTF-8",
+            next="write it in UTF-8",
+        )
     if len(choices) == 1 or len(choices) > len(ascii_uppercase):
         raise BadInput(
             "a question has no options, or 2 to 26",

@@ -90,7 +90,13 @@ def in_model_space(remark: Remark, prepared: Prepared) -> Remark:
 
 
 def answer_of(question: Question, places: tuple[Box, ...]) -> tuple[str, str]:
-    """(letter, option text as shown) of the truth. Raises ValueError where a training question has none."""
+    """(letter, text) of the truth, as the model is to say it. Raises ValueError where a training question has none.
+
+    A box among the options is answered by its letter alone: the model's own box stands in its rationale,
+    and one that isn't the option's to the pixel would contradict it.
+    """
     if question.answer is None or question.letter is None:
         raise ValueError(f"question {question.id} has no answer to train on")
-    return question.letter, filled_options(question, places)[question.answer]
+    told = question.options[question.answer]
+    is_text = filled_options(question, places)[question.answer] == told
+    return question.letter, told if is_text else ""

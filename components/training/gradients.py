@@ -14,7 +14,9 @@ def total(*values: float) -> list[float]:
     """Each value summed over all workers."""
     if not _many():
         return list(values)
-    summed = torch.tensor(values, dtype=torch.float64)
+    # NCCL sums only what is on a GPU
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    summed = torch.tensor(values, dtype=torch.float64, device=device)
     distributed.all_reduce(summed)
     return summed.tolist()
 

@@ -1,7 +1,7 @@
 """Running a training loop under Ray Train: any number of workers, resumed by the same call.
 
-The run's name holds a digest of params and inputs: the same training goes on where it stopped, and
-a finished one returns at once; anything else changed is another run.
+The run's name holds a digest of params, inputs and code: the same training goes on where it stopped,
+anything else changed is another run. What is published is no longer kept: asked again, it is made again.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.cluster import cluster
 from components.training import progress
 from components.training.progress import Position
+from model.imaging import shards
 from model.interface.errors import Failure
 from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
@@ -58,14 +59,23 @@ def run_key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def code(root: Path = Path(__file__).parents[2]) -> str:
+    """Digest of all code a training runs through."""
+    found = hashlib.sha256()
+    for file in sorted([*root.glob("model/**/*.py"), *root.glob("components/training/*.py")]):
+        found.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
+    return found.hexdigest()
+
+
 def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[str, Any]:
     """Train a stage and publish its checkpoint; what its metrics file holds.
 
     start: the config's field that names the checkpoint the training starts from.
     """
     begin: Path = getattr(config, start)
+    shards.verify(config.data)
     same = config.model_dump(exclude={"workers", "threads", "out", "results"})
-    key = run_key(stage, same, folders.verify(begin), (config.data / "manifest.json").read_text())
+    key = run_key(stage, same, folders.verify(begin), (config.data / "manifest.json").read_text(), code())
     heard = STORAGE.resolve() / f"{stage}-{key}" / HEARD
     # workers run in another folder, and a stage's classes may live in `__main__`: the class travels, with plain values
     cls, told = type(config), config.model_dump(mode="json") | {start: str(begin.resolve())}
@@ -81,14 +91,16 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
         train(checkpoint, here, workers, RaySaves(heard, workers), curves(stage, key, here, workers.rank))
 
     state = _fit(stage, heard, work, config)
-    return _finish(state, begin, config.out, config.results)
+    metrics = _finish(state, begin, config.out, config.results)
+    shutil.rmtree(heard.parent)
+    return metrics
 
 
 def _fit(stage: str, heard: Path, work: Callable[[], None], config: TrainingConfig) -> Path:
     """Run it under Ray Train; the folder of the last state (see `progress`)."""
     name, storage = heard.parent.name, heard.parent.parent
     with cluster(num_cpus=config.workers):
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
 
         for old in storage.glob(f"{stage}-*"):
@@ -112,14 +124,17 @@ def _fit(stage: str, heard: Path, work: Callable[[], None], config: TrainingConf
             ),
         )
         with _repeating(heard):
-            result = trainer.fit()
-    if result.error or result.checkpoint is None:
-        raise Failure(
-            f"{stage} did not finish: {result.error}",
-            where=f"{STORAGE}/{name}",
-            safe="the last checkpoint is kept",
-            next=f"dvc repro {stage}",
-        )
+            try:
+                result = trainer.fit()
+            except TrainingFailedError as error:
+                reasons = [line for line in str(error).splitlines() if line.strip()]
+                raise Failure(
+                    f"{stage} did not finish: {reasons[-1].strip()[:200] if reasons else 'a worker died'}",
+                    where=f"{STORAGE}/{name}",
+                    safe="the last checkpoint is kept",
+                    next=f"urm train {stage} goes on from it",
+                ) from error
+    assert result.checkpoint is not None  # every training saves after its last step
     return Path(result.checkpoint.path)
 
 

@@ -47,7 +47,6 @@ class RlConfig(TrainingConfig):
     """Questions about volumes a step, over all workers: about the paper's 170 to 50."""
     group: int = Field(default=8, ge=2)
     """Answers sampled to each question."""
-    temperature: float = Field(default=1.0, gt=0)
     max_tokens: int = Field(default=120, ge=8)
     """Sampled tokens an answer; a longer one is cut and left out of the update."""
     lr: float = Field(default=1e-5, gt=0)
@@ -134,7 +133,7 @@ def draw(asked: list[Case], config: RlConfig, workers: Workers, step: int) -> li
 
 
 def sample(checkpoint: Checkpoint, chosen: list[tuple[Case, int]], config: RlConfig, *, seed: int) -> list[Group]:
-    sampling = Sampling(temperature=config.temperature, max_tokens=config.max_tokens, seed=seed)
+    sampling = Sampling(temperature=1.0, max_tokens=config.max_tokens, seed=seed)
     asked = [(case.prepared, case.questions[k]) for case, k in chosen for _ in range(config.group)]
     rollouts = roll_out(checkpoint, asked, sampling)
     groups = []

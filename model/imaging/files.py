@@ -101,7 +101,7 @@ def kind_of(path: Path) -> str:
 def bounded(path: Path, shape: tuple[int, ...], itemsize: int) -> int:
     """Bytes of an array that a header claims, refused when it is over the limit or empty."""
     size = prod(shape) * itemsize
-    if size <= 0:
+    if min(shape, default=0) <= 0:
         raise refused(path, "the array is empty", field="shape", found=shape, wanted="no axis of length 0")
     if size > LIMIT_MIB << 20:
         raise refused(

@@ -6,10 +6,9 @@ up (at the left of a sagittal one), superior is up, slices ascend. A volume is a
 Coordinates are edges, as in `Box`: voxel i covers [i, i + 1), on every grid.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from math import floor
-from typing import Any
 
 import numpy as np
 
@@ -90,14 +89,6 @@ class Frame:
     def displayed(self, array: np.ndarray) -> np.ndarray:
         """(x, y, z) along source axes -> (slice, row, column) as shown; spans have done the flips."""
         return array.transpose(SHOWN[self.plane][0][::-1])
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> "Frame":
-        affine = row["affine"] and tuple(tuple(line) for line in row["affine"])
-        return cls(**row | {"source": tuple(row["source"]), "shape": tuple(row["shape"]), "affine": affine})
 
 
 def frame_of(volume: Volume, contract: Contract) -> Frame:

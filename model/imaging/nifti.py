@@ -174,7 +174,8 @@ def _rescaled(path: Path, header: Header, stored: np.ndarray) -> np.ndarray:
         raise refused(path, "damaged header", field="scl_inter", found="not a number", wanted="a number")
     finite = np.isfinite(voxels).all()
     with np.errstate(over="ignore", invalid="ignore"):
-        voxels = voxels * np.float32(slope) + np.float32(inter)
+        voxels *= np.float32(slope)  # in place: a volume may fill half the memory
+        voxels += np.float32(inter)
     if finite and not np.isfinite(voxels).all():
         found = f"overflow at {slope:g}"
         raise refused(path, "rescaling overflows", field="scl_slope", found=found, wanted="values in float32")

@@ -5,6 +5,7 @@ stored as RGB is fine. A .npy is (row, column) or (slice, row, column).
 """
 
 import struct
+import tokenize
 import zlib
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def read_npy(path: Path) -> Stored:
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(stream)
             begin = stream.tell()
-    except ValueError as error:
+    except (ValueError, tokenize.TokenError) as error:
         raise refused(
             path, "damaged header", field="header", found="not a .npy header", wanted="numpy.save's"
         ) from error

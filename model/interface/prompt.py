@@ -11,8 +11,6 @@ from model.interface.contract import Contract
 from model.interface.grammar import numbers
 from model.interface.question import Question
 
-VERSION = "1"
-
 SYSTEM_2D = "You read 2D medical images. Point at evidence with boxes, then answer."
 SYSTEM_3D = "You read 3D medical volumes. Point at evidence with boxes, then answer."
 

@@ -5,11 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from model.interface.errors import BadInput
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` once everything is on disk; after an error `path` is as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A path to write to, which becomes `path` once everything is on disk; after an error `path` is as it was.
+
+    Raises BadInput where nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise IsADirectoryError if path.is_dir() else PermissionError
+    except OSError as error:
+        found = "a folder" if path.is_dir() else type(error).__name__
+        raise BadInput(
+            "the file can't be written", where=f"{path}: found {found}, wanted a place for a file", next="name another"
+        ) from error
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -82,7 +82,10 @@ def roll_out(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]],
     """
     rollouts: list[Rollout | None] = [None] * len(asked)
     random = torch.Generator().manual_seed(sampling.seed)
-    order = sorted(range(len(asked)), key=lambda i: (asked[i][0].dimension, asked[i][0].slices.shape, id(asked[i][0])))
+    first_asked: dict[int, int] = {}
+    for i, (prepared, _) in enumerate(asked):
+        first_asked.setdefault(id(prepared), i)
+    order = sorted(range(len(asked)), key=lambda i: (asked[i][0].slices.shape, first_asked[id(asked[i][0])]))
     for dimension in (2, 3):
         places = [i for i in order if asked[i][0].dimension == dimension]
         for first in range(0, len(places), sampling.rows):
@@ -238,7 +241,7 @@ class _Batch:
         box = grammar.last_box(text)
         flaw = box if isinstance(box, Flaw) else None
         if isinstance(box, Box):
-            flaw = grammar.why_not_usable(box, frame.shape)
+            flaw = grammar.why_other_kind(text, frame.shape) or grammar.why_not_usable(box, frame.shape)
             if rollout.boxes >= self.sampling.max_boxes:
                 flaw = Flaw(text[-80:], f"more than {self.sampling.max_boxes} boxes")
         if flaw or not isinstance(box, Box):

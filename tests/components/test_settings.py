@@ -54,6 +54,7 @@ def test_only_what_differs_is_said(tmp_path: Path) -> None:
         ("step: {zzz: 1}", "unknown key 'zzz' in section 'step'; known: learning_rate, steps"),
         ("step: {learning_rate: -1}", "step.learning_rate is -1: Input should be greater than 0"),
         ("step: {learning_rate: high}", "step.learning_rate is 'high': Input should be a valid number"),
+        ("drfit: {}", "unknown section 'drfit'; did you mean 'drift'?"),
         ("step: 3", "section 'step' is 3, expected key: value lines"),
         ("- 3", "the file holds a list, expected sections"),
         ("a: b: c", "not readable as YAML"),

@@ -45,17 +45,44 @@ def test_what_is_no_command_exits_with_2(arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("name", ["empty.nii.gz", "rgb.txt", "constant.nii.gz", "none.png"])
-def test_a_bad_file_is_told_in_four_lines(tmp_path: Path, name: str) -> None:
-    file = tmp_path / name
-    if name == "constant.nii.gz":
-        nib.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)).to_filename(file)
-    elif name != "none.png":
-        file.write_bytes(b"")
+def bad_files(folder: Path) -> dict[str, str]:
+    """By name, a word of what is wrong with each."""
+    ramp = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    colour = np.zeros((8, 8, 8), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    holes = np.where(ramp % 2, np.nan, ramp)
+    arrays = {"constant": ramp * 0, "four": np.stack([ramp] * 3, -1), "rgb": colour, "nan": holes}
+    for name, array in arrays.items():
+        nib.Nifti1Image(array, np.eye(4)).to_filename(folder / f"{name}.nii.gz")
+    whole = (folder / "four.nii.gz").read_bytes()
+    (folder / "truncated.nii.gz").write_bytes(whole[: len(whole) // 2])
+    (folder / "kind.png").write_bytes(whole)
+    (folder / "empty.nii.gz").write_bytes(b"")
+    (folder / "notes.txt").write_text("words")
+    return {
+        "empty.nii.gz": "empty",
+        "truncated.nii.gz": "truncated",
+        "four.nii.gz": "4",
+        "rgb.nii.gz": "RGB",
+        "nan.nii.gz": "NaN",
+        "constant.nii.gz": "constant",
+        "kind.png": "gzip",
+        "notes.txt": ".txt",
+        "none.png": "no",
+    }
+
+
+def test_a_bad_file_is_told_in_four_lines(tmp_path: Path) -> None:
+    for name, word in bad_files(tmp_path).items():
+        assert_told(tmp_path / name, word)
+
+
+def assert_told(file: Path, word: str) -> None:
     told = urm("ask", str(file), "Is there a lesion?", "--option", "Yes", "--option", "No")
     assert told.returncode == 2
     assert [line.split(":")[0].strip() for line in told.stderr.splitlines()] == ["error", "where", "safe", "next"]
     assert told.stdout == ""
+    assert word in told.stderr
+    assert file.name in told.stderr
 
 
 def test_doctor_says_what_to_do_about_what_is_missing(tmp_path: Path) -> None:

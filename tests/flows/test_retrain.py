@@ -1,15 +1,19 @@
 """The whole loop, for real and small: DVC, Prefect's own server, MLflow, the real evaluation of a random model."""
 
 import asyncio
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components import environment, tracking
+from components.evaluation.config import EvaluateConfig
 from components.registry import versions
+from components.registry.gate import Check, GateConfig, Verdict
 from components.registry.promotion import promote
 from flows import demo, record
-from model.interface.errors import BadInput, Failure, TryAgain
+from model.interface.errors import BadInput, Failure, Integrity, TryAgain
 from tests.flows import repo
 
 
@@ -36,6 +40,17 @@ def outcomes(clone: Path) -> list:
         first = retrain()
         promote(first.candidate.version, expect=None)
         return [first, retrain()]
+
+
+def test_a_rolled_back_version_is_refused_when_it_comes_again(outcomes: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = outcomes
+    monkeypatch.setattr(record, "was_rolled_back", lambda version: version == first.candidate.version)
+    monkeypatch.setattr(record, "judge", lambda *_: Verdict((Check("all", True, "good"),)))
+    again = record.enter(EvaluateConfig(), GateConfig(), first.candidate.run)
+    assert again.verdict.reasons == (
+        f"not rolled back: version {again.version} was, `urm promote {again.version}` puts it back",
+    )
+    assert record.promote_if_passed(again) is None
 
 
 def test_the_first_run_makes_everything_and_the_second_nothing(outcomes: list) -> None:
@@ -115,3 +130,18 @@ def test_only_what_may_work_later_is_tried_again(clone: Path) -> None:
 
     tries()
     assert calls == ["BadInput", "TryAgain", "TryAgain"]
+
+
+def test_a_file_that_is_no_answer_or_is_about_another_image_is_told(outcomes: list, tmp_path: Path) -> None:
+    from flows.asking import recall
+
+    scan = tmp_path / "scan.npy"
+    np.save(scan, np.arange(40 * 32, dtype=np.float32).reshape(40, 32))
+    for text in ("", "[]", '{"question": {}}', '{"question": 3, "trace": 4}'):
+        (tmp_path / "answer.json").write_text(text)
+        with pytest.raises(BadInput, match="this is no answer"):
+            recall(str(tmp_path / "answer.json"), scan, "MR", False, "champion")
+    kept = recall("q-test-0-3d", None, None, False, "champion")
+    (tmp_path / "answer.json").write_text(json.dumps(kept.to_json()))
+    with pytest.raises(Integrity, match="not the image"):
+        recall(str(tmp_path / "answer.json"), scan, "MR", False, "champion")

@@ -40,6 +40,8 @@ ILL = 4.0
 
 DRILLS = 12
 """Drills of a row."""
+DRILLED = ("letter", "conclusion")
+"""What drills ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def shown(counts: np.ndarray, scene: Scene, boxes: Mapping[str, Box], names: Seq
     most = np.zeros(counts.shape[1])
     for name in [*(name for name in boxes if name not in scene.lesions), *scene.lesions]:
         here, ill = counts[names.index(name)], name in scene.lesions
-        wins = here >= LEAST_IN_PATCH if ill else here > most
+        wins = (here >= LEAST_IN_PATCH) & (ill | (here > most))
         most = np.where(wins, here, most)
         out[wins, :6] = np.array(boxes[name].numbers) / side
         out[wins, 6] = ILL if ill else 1.0
@@ -156,15 +158,35 @@ def line_columns(lesson: Lesson, vocabulary: Vocabulary) -> np.ndarray:
     return np.flatnonzero((spans[:, 1] > first) & (spans[:, 0] < first + len(lesson.line)))
 
 
-def drills_of(
-    pool: Sequence[Taught], n: int, vocabulary: Vocabulary, random: np.random.Generator
+Drills = list[list[tuple[Taught, Callable[[], Lesson]]]]
+"""By kind, each with its scene."""
+
+
+def drills_of(pool: Sequence[Taught], drilled: Sequence[str] = DRILLED) -> Drills:
+    kinds: dict[tuple[str, int, str], list[tuple[Taught, Callable[[], Lesson]]]] = {}
+    for taught in pool:
+        for kind, drill in taught.teacher.drills():
+            if kind[-1] in drilled:
+                kinds.setdefault(kind, []).append((taught, drill))
+    return list(kinds.values())
+
+
+def drill_rows(
+    drills: Drills, n: int, vocabulary: Vocabulary, random: np.random.Generator
 ) -> list[tuple[Row, list[Look]]]:
-    """n drills from scenes drawn of those that have questions, in rows without pictures."""
+    """n drills in rows without pictures, of all kinds alike: a rare one is as hard to learn as any.
+
+    A drill's tokens together count 1.
+    """
     rows = []
-    for start in range(0, n, DRILLS):
-        drawn = [pool[i] for i in random.integers(0, len(pool), min(DRILLS, n - start))]
-        row = Row(drawn[0].bare, [], [])
-        rows.append((row, [look for one in drawn for look in append(row, one.teacher.drill(), {}, vocabulary)]))
+    for start in range(0, n if drills else 0, DRILLS):
+        kinds = [drills[i] for i in random.integers(0, len(drills), min(DRILLS, n - start))]
+        drawn = [kind[random.integers(len(kind))] for kind in kinds]
+        row, looks = Row(drawn[0][0].bare, [], []), []
+        for _, drill in drawn:
+            looks += append(row, drill(), {}, vocabulary)
+            row.weights.append(1 / sum(row.branches[-1].trained))
+        rows.append((row, looks))
     return rows
 
 
@@ -186,8 +208,11 @@ def looks_of(lesson: Lesson, ids: Sequence[int], asked: int, vocabulary: Vocabul
             yield column, lesson.named[boxes]
 
 
-def lesson_loss(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Tensor) -> tuple[Tensor, float]:
-    """Token-mean cross entropy with blurred coordinates, and the share of tokens guessed right."""
+def token_losses(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy of each trained token, coordinates blurred, float[T]; and which were guessed right, bool[T].
+
+    number_ids: int[256], ids of 0, 1, 2 …
+    """
     states = hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
     row, column = packed.target.unbind(1)
     scores = logits(vlm, states[row, column - 1], vocabulary)
@@ -202,7 +227,7 @@ def lesson_loss(vlm: Any, packed: Packed, vocabulary: Vocabulary, number_ids: Te
         near = (number[is_number, None] + torch.arange(-2, 3)).clamp(0, len(number_ids) - 1)
         blurred = -(logprobs[is_number].gather(-1, number_ids[near]) * torch.tensor(BLUR)).sum(-1)
         loss = loss.masked_scatter(is_number, blurred)
-    return loss.mean(), float((scores.argmax(-1) == wanted).float().mean())
+    return loss, scores.argmax(-1) == wanted
 
 
 def reading_loss(watch: Watch, reader: torch.nn.Linear, some: Sequence[Taught]) -> Tensor:
@@ -244,10 +269,14 @@ def teach(
     lessons: tuple[int, int],
     drills: tuple[int, int],
     random: np.random.Generator,
+    drilled: Sequence[str] = DRILLED,
+    boxing: float = BOXING,
     watched: Mapping[str, Any] = WATCHED,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons, drills: (images, volumes) a step; watched: layer and heads taught to look.
+    """rows, lessons, drills: (images, volumes) a step; drilled: what drills ask for.
+
+    boxing: weight of the loss of that name; watched: layer and heads taught to look.
 
     The tower must be frozen.
     """
@@ -256,33 +285,48 @@ def teach(
     with torch.random.fork_rng():
         torch.manual_seed(int(random.integers(2**31)))
         reader = torch.nn.Linear(vlm.config.text_config.hidden_size, 6)  # thrown away
-    asked = [[one for one in pool if one.teacher.families] for pool in (images, volumes)]
+    kinds = [drills_of(pool, drilled) for pool in (images, volumes)]
+    closing = vocabulary.id(THINK_CLOSE)
     trained = [*(p for p in vlm.parameters() if p.requires_grad), *reader.parameters()]
     parts = optimisers(vlm.model.language_model.layers, trained, lr)
     for step in range(steps):
-        share = min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
+        rate = min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
         for group in (group for part in parts for group in part.param_groups):
-            group["lr"] = group["peak"] * share
+            group["lr"] = group["peak"] * rate
         seen = {}
         for pool, n, k, kind in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
             drawn = [(pool[i], *row_of(pool[i], k, vocabulary)) for i in random.integers(0, len(pool), n)]
             chosen = [one for one in drawn if one[1].branches]
             packed = pack([row for _, row, _ in chosen], 128)
-            loss, right = lesson_loss(vlm, packed, vocabulary, number_ids)
+            losses, right = token_losses(vlm, packed, vocabulary, number_ids)
+            loss = losses.mean()
             looking = watch.loss([looks for _, _, looks in chosen], packed.mask)
-            boxing = reading_loss(watch, reader, [taught for taught, _, _ in chosen])
-            (loss + LOOKING * looking + BOXING * boxing).backward()
-            seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": right}
-            seen |= {f"looking_{kind}": looking.item(), f"boxing_{kind}": boxing.item()}
-        drawn = [one for pool, n in zip(asked, drills, strict=True) for one in drills_of(pool, n, vocabulary, random)]
-        packed = pack([row for row, _ in drawn], 64)
-        loss, right = lesson_loss(vlm, packed, vocabulary, number_ids)
-        looking = watch.loss([looks for _, looks in drawn], packed.mask)
-        (loss + LOOKING * looking).backward()
-        seen |= {"loss_drill": loss.item(), "right_drill": right, "looking_drill": looking.item()}
+            whole = loss + LOOKING * looking
+            if boxing:
+                reading = reading_loss(watch, reader, [taught for taught, _, _ in chosen])
+                whole = whole + boxing * reading
+                seen[f"reading_{kind}"] = reading.item()
+            whole.backward()
+            seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": share(right)}
+            seen[f"looking_{kind}"] = looking.item()
+        drawn = [one for some, n in zip(kinds, drills, strict=True) for one in drill_rows(some, n, vocabulary, random)]
+        if drawn:
+            packed = pack([row for row, _ in drawn], 64)
+            losses, right = token_losses(vlm, packed, vocabulary, number_ids)
+            loss = (losses * packed.weights).sum() / packed.weights.sum()
+            looking = watch.loss([looks for _, looks in drawn], packed.mask)
+            (loss + LOOKING * looking).backward()
+            row, column = packed.target.unbind(1)
+            letter = packed.ids[row, column - 1] == closing
+            seen |= {"loss_drill": loss.item(), "looking_drill": looking.item(), "right_drill": share(right)}
+            seen |= {"right_letter": share(right[letter])} if letter.any() else {}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
             part.step()
             part.zero_grad(set_to_none=True)
         report(step + 1, seen)
     watch.close()
+
+
+def share(right: Tensor) -> float:
+    return float(right.float().mean())

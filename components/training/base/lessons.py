@@ -4,13 +4,15 @@ A lesson is a branch behind a scene's pictures. They teach to find what is named
 found, to say that something is not there, and to answer the six families of questions by pointing
 first and choosing then. Crops are what SFT adds.
 
-A drill is a lesson without pictures: a rationale is given, the right option's letter is to be said.
-Letters stand before texts in any order, and behind pictures a letter is too rare a token to learn that
-from (docs/LOG.md).
+A drill is a lesson without pictures: what follows from what is given. After a rationale it is the right
+option's letter, after boxes it is which is larger, or where one lies. Letters stand before texts in any
+order, and behind pictures both are too rare among the tokens to be learnt (docs/LOG.md).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from string import ascii_uppercase
 
 import numpy as np
@@ -19,12 +21,14 @@ from components.training.base.scenes import Scene, twin
 from components.training.examples import answer_of
 from model.interface.boxes import Box
 from model.interface.grammar import THINK_CLOSE, THINK_OPEN, TURN_END, numbers, write_answer, write_box
-from model.interface.prompt import question_text, user_text
+from model.interface.prompt import filled_options, question_text, user_text
 from model.interface.question import Question
 
 ILL = 0.4
 """Share of lessons about one thing that are about a lesion, where there is one."""
-SHAKEN = 0.12
+CONCLUDED = ("size comparison", "spatial localisation", "spatial relationship")
+"""Families whose answer follows from boxes."""
+SHAKEN = 0.2
 """How far off the boxes of a drill's rationale are: standard deviation of a side's place, in sides of the box."""
 
 
@@ -100,13 +104,11 @@ class Teacher:
         """The rationale with its boxes, then the right option."""
         question = self._any_question()
         around = tuple(remark.names for remark in question.rationale if remark.box)
-        right = answer_of(question, question.regions)
-        answer = f"{self._thought(question)}{write_answer(*right)}{TURN_END}"
-        return Lesson(_asked(question), answer, around, given=THINK_OPEN, line=". ".join(right))
+        answer = f"{self._thought(question)}{write_answer(*answer_of(question, question.regions))}{TURN_END}"
+        return Lesson(_asked(question), answer, around, given=THINK_OPEN, line=_right(question))
 
-    def drill(self) -> Lesson:
-        """Options in a new order, the rationale given, its boxes a little off. Raises where there are no questions."""
-        question = self._any_question()
+    def letter(self, question: Question) -> Lesson:
+        """A drill: options in a new order, the rationale given, its boxes a little off. question: one of `families`."""
         assert question.answer is not None
         order = self.random.permutation(len(question.options)).tolist()
         turned = replace(
@@ -115,9 +117,22 @@ class Teacher:
             answer=order.index(question.answer),
             rationale=tuple(replace(r, box=r.box and self._shaken(r.box)) for r in question.rationale),
         )
-        letter, text = answer_of(turned, turned.regions)
         given = f"{THINK_OPEN}{self._thought(turned)}{THINK_CLOSE}"
-        return Lesson(_asked(turned), f"{letter}.", given=given, line=f"{letter}. {text}")
+        return Lesson(_asked(turned), f"{turned.letter}.", given=given, line=_right(turned))
+
+    def conclusion(self, question: Question) -> Lesson:
+        """The boxes given, the rest of the rationale taught."""
+        boxes = tuple(remark for remark in question.rationale if remark.box)
+        given = f"{THINK_OPEN}{self._thought(replace(question, rationale=boxes))}"
+        return Lesson(_asked(question), f"{THINK_OPEN}{self._thought(question)}".removeprefix(given), given=given)
+
+    def drills(self) -> Iterator[tuple[tuple[str, int, str], Callable[[], Lesson]]]:
+        """Every drill there is about this scene, after its kind."""
+        for question in chain.from_iterable(self.families):
+            kind = question.family, len(question.options)
+            yield (*kind, "letter"), partial(self.letter, question)
+            if question.family in CONCLUDED:
+                yield (*kind, "conclusion"), partial(self.conclusion, question)
 
     def _any_question(self) -> Question:
         family = self.families[self.random.integers(len(self.families))]
@@ -164,3 +179,9 @@ def _in_model_space(question: Question, scene: Scene) -> Question:
 
 def _asked(question: Question) -> str:
     return question_text(question, question.regions)
+
+
+def _right(question: Question) -> str:
+    """The right option's line."""
+    assert question.answer is not None
+    return f"{question.letter}. {filled_options(question, question.regions)[question.answer]}"

@@ -28,7 +28,9 @@ RARE = 8.0
 """How much more it counts to miss a lesion: it fills one token in hundreds."""
 BOXED = 30.0
 """How much more a lesion's box counts in a token than a structure's: of boxes, lesions are then a third."""
-WEIGHTS = {"patch": 20.0, "token": 20.0, "lesion": 1.0, "box": 20.0, "cuboid": 20.0}
+PIXEL = 3.0
+"""How much more it counts to miss a lesion's pixel."""
+WEIGHTS = {"patch": 20.0, "token": 20.0, "lesion": 2.0, "pixels": 20.0, "box": 20.0, "cuboid": 20.0, "around": 10.0}
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,30 @@ class Pool:
     boxes: np.ndarray | None = None
     """int16[n, C, 4] px, float32 once moved, -1 where a label is absent; None of crops."""
 
+    @property
+    def ill(self) -> np.ndarray:
+        """int[k]: pictures that show a lesion which is taught."""
+        shown = np.zeros_like(self.taught)
+        for row, core in zip(shown, self.cores, strict=True):
+            row[np.unique(core)] = True
+        shown[:, 0] = False
+        return np.flatnonzero((shown & self.taught).any(1))
+
     def take(self, index: np.ndarray) -> "Pool":
         parts = (self.pictures, self.labels, self.cores, self.taught, self.sided, self.cuboids, self.boxes)
         return Pool(*(None if part is None else part[index] for part in parts))  # pyright: ignore[reportArgumentType]
 
 
 class Heads(nn.Module):
-    def __init__(self, tower: int, hidden: int, labels: int) -> None:
+    def __init__(self, tower: int, hidden: int, labels: int, patch: int) -> None:
         super().__init__()
         self.labels = labels
         self.patch, self.token = nn.Linear(tower, labels), nn.Linear(hidden, labels)
         self.box, self.cuboid = nn.Linear(hidden, 4 * labels), nn.Linear(hidden, 6 * labels)
-        self.lesion = nn.Linear(hidden, 1)
-        """Any lesion at all: easier than its kind, and learnt first."""
+        self.lesion, self.around = nn.Linear(hidden, 1), nn.Linear(hidden, 6)
+        """Any lesion at all, easier than its kind and learnt first; and its box, a cuboid's numbers in a volume."""
+        self.pixels = nn.Linear(tower, patch * patch)
+        """Which of a patch's pixels are a lesion's."""
 
 
 def pool_of(scenes: Sequence[Scene], labels: int) -> Pool:
@@ -228,40 +241,74 @@ def disturbed(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def dense_loss(
-    visual: Any, heads: Heads, batch: Pool, contract: Contract, importance: Tensor, asked: Tensor
+    visual: Any, heads: Heads, batch: Pool, contract: Contract, first_lesion: int, asked: Tensor
 ) -> dict[str, Tensor]:
-    """importance: float[C]; asked: bool[C], labels whose boxes are taught."""
+    """asked: bool[C], labels whose boxes are taught; from `first_lesion` on they are lesions."""
     n, height, width = batch.pictures.shape
-    rows, columns, m = height // contract.patch, width // contract.patch, contract.merge
+    p, m = contract.patch, contract.merge
+    rows, columns = height // p, width // p
     x_NPD = whole_picture_pass(visual, patchify(batch.pictures, contract), rows, columns, m)
     tokens = merge(visual, x_NPD)
-    in_patches = patch_counts(batch.labels, batch.cores, heads.labels, contract.patch)
+    in_patches = patch_counts(batch.labels, batch.cores, heads.labels, p)
     counts = torch.from_numpy(in_patches).float().view(n, heads.labels, rows // m, m, columns // m, m)
     in_patch = counts.permute(0, 2, 4, 3, 5, 1).reshape(n, -1, heads.labels) >= LEAST_IN_PATCH
-    in_token = counts.sum((3, 5)).flatten(2).transpose(1, 2) >= LEAST_IN_PATCH
+    in_token = counts.sum((3, 5)).flatten(2).transpose(1, 2)
+    is_there = in_token >= LEAST_IN_PATCH
     taught = torch.from_numpy(batch.taught)[:, None]
-    first_lesion = int((importance == 1).sum())
-    any_lesion = (in_token & taught)[..., first_lesion:].any(-1).float()
+    is_lesion = torch.arange(heads.labels) >= first_lesion
+    importance = torch.where(is_lesion, RARE, 1.0)
+    # what is painted but can't be seen is neither a lesion nor none
+    seen = (is_there & taught)[..., is_lesion].any(-1)
+    in_doubt = (is_there & ~taught)[..., is_lesion].any(-1) & ~seen
+    any_lesion = bce(heads.lesion(tokens)[..., 0], seen.float(), reduction="none", pos_weight=torch.tensor(RARE / 2))
+    told = batch.taught[np.arange(n)[:, None, None], batch.cores]
+    core, counted = (pixels_of(mask, contract) for mask in ((batch.cores > 0) & told, told))
     losses = {
         "patch": (bce(heads.patch(x_NPD), in_patch.float(), reduction="none", pos_weight=importance) * taught).mean(),
-        "token": (bce(heads.token(tokens), in_token.float(), reduction="none", pos_weight=importance) * taught).mean(),
-        "lesion": bce(heads.lesion(tokens)[..., 0], any_lesion, pos_weight=torch.tensor(RARE / 2)),
+        "token": (bce(heads.token(tokens), is_there.float(), reduction="none", pos_weight=importance) * taught).mean(),
+        "lesion": (any_lesion * ~in_doubt).mean(),
+        "pixels": bce(heads.pixels(x_NPD), core, counted, pos_weight=torch.tensor(PIXEL)),
     }
-    located = (in_token & taught & asked) * torch.where(importance == 1, 1.0, BOXED)
+    located = (is_there & taught & asked) * torch.where(is_lesion, BOXED, 1.0)
     share = located / located.sum().clamp(min=1)
+    ill = seen / seen.sum().clamp(min=1)
+    which = torch.where(taught & is_lesion, in_token, -1.0).argmax(-1)
+    around = heads.around(tokens)
     if batch.boxes is not None:
         scale = torch.tensor([width, height, width, height])
-        wanted = torch.from_numpy(batch.boxes).float()[:, None] / scale
-        losses["box"] = ((heads.box(tokens).view(n, -1, heads.labels, 4) - wanted).abs().mean(-1) * share).sum()
+        boxes = torch.from_numpy(batch.boxes).float() / scale
+        off = (heads.box(tokens).view(n, -1, heads.labels, 4) - boxes[:, None]).abs().mean(-1)
+        losses["box"] = (off * share).sum()
+        losses["around"] = ((around[..., :4] - boxes[torch.arange(n)[:, None], which]).abs().mean(-1) * ill).sum()
     if batch.cuboids is not None:
-        wanted = torch.from_numpy(batch.cuboids)[:, None]
-        losses["cuboid"] = ((heads.cuboid(tokens).view(n, -1, heads.labels, 6) - wanted).abs().mean(-1) * share).sum()
+        cuboids = torch.from_numpy(batch.cuboids)
+        off = (heads.cuboid(tokens).view(n, -1, heads.labels, 6) - cuboids[:, None]).abs().mean(-1)
+        losses["cuboid"] = (off * share).sum()
+        losses["around"] = ((around - cuboids[torch.arange(n)[:, None], which]).abs().mean(-1) * ill).sum()
     return losses
+
+
+def pixels_of(masks: np.ndarray, contract: Contract) -> Tensor:
+    """bool[n, h, w] -> float32[n, patches, patch * patch], 0 or 1, in the order of the tower's patches."""
+    return (patchify(masks.astype(np.uint8) * 255, contract)[..., : contract.patch**2] > 0).float()
 
 
 def swapped(names: Sequence[str]) -> np.ndarray:
     """The label of the other side, int[C]; of what has no side, its own."""
     return np.array([names.index(twin(name) or name) for name in names])
+
+
+def optimisers(visual: Any, heads: Heads, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon (arXiv 2502.16982) for the tower's matrices, AdamW for all else; one learning rate means the same in both.
+
+    It gets in 400 steps where AdamW gets in about 800 (docs/LOG.md).
+    """
+    matrices = [p for p in visual.parameters() if p.ndim == 2]
+    others = [*(p for p in visual.parameters() if p.ndim != 2), *heads.parameters()]
+    return [
+        torch.optim.Muon(matrices, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=lr, weight_decay=0.02, betas=(0.9, 0.98)),
+    ]
 
 
 def teach_tower(
@@ -271,42 +318,38 @@ def teach_tower(
     first_lesion: int,
     contract: Contract,
     *,
-    steps: tuple[int, int],
+    steps: int,
     lr: float,
     random: np.random.Generator,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """pools: pictures, and how many of them a step takes; half of those show a lesion.
-
-    steps: with pictures as they are, then moved, each with a learning rate that falls from its peak.
-    """
+    """pools: pictures, and how many of them a step takes; two thirds of those show a lesion."""
     with torch.random.fork_rng():
         torch.manual_seed(int(random.integers(2**31)))
-        heads = Heads(visual.patch_embed.proj.out_channels, visual.merger.mlp[-1].out_features, len(names))
-    trained = [*visual.parameters(), *heads.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
-    importance = torch.where(torch.arange(len(names)) < first_lesion, 1.0, RARE)
+        sizes = visual.patch_embed.proj.out_channels, visual.merger.mlp[-1].out_features
+        heads = Heads(*sizes, len(names), contract.patch)
+    parts = optimisers(visual, heads, lr)
+    trained = [p for part in parts for group in part.param_groups for p in group["params"]]
     asked = torch.tensor([name not in NOT_ASKED for name in names])
-    ill = [np.flatnonzero(pool.cores.any((1, 2))) for pool, _ in pools]
+    ill = [pool.ill for pool, _ in pools]
     swap = swapped(names)
-    for step in range(sum(steps)):
-        second = step >= steps[0]
-        at, of = (step - steps[0], steps[1]) if second else (step, steps[0])
-        for group in optimiser.param_groups:
-            group["lr"] = lr * min(1, (at + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * at / of)) / 2)
+    for step in range(steps):
+        for group in (group for part in parts for group in part.param_groups):
+            group["lr"] = lr * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
         seen: dict[str, float] = {}
         for (pool, n), with_lesion in zip(pools, ill, strict=True):
-            half = with_lesion[random.integers(0, len(with_lesion), n // 2)]
-            batch = pool.take(np.concatenate([half, random.integers(0, len(pool.pictures), n - n // 2)]))
-            batch = moved(batch, swap, random) if second else batch
+            sick = with_lesion[random.integers(0, len(with_lesion), 2 * n // 3)]
+            batch = pool.take(np.concatenate([sick, random.integers(0, len(pool.pictures), n - len(sick))]))
+            batch = moved(batch, swap, random)
             batch = replace(batch, pictures=disturbed(batch.pictures, random))
-            losses = dense_loss(visual, heads, batch, contract, importance, asked)
+            losses = dense_loss(visual, heads, batch, contract, first_lesion, asked)
             torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum().backward()
             seen |= {
                 f"{name}_{pool.pictures.shape[1]}x{pool.pictures.shape[2]}": loss.item()
                 for name, loss in losses.items()
             }
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for part in parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
         report(step + 1, seen)

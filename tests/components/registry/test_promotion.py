@@ -8,7 +8,7 @@ import pytest
 
 from components import tracking
 from components.registry import promotion, versions
-from components.registry.promotion import Change, promote, roll_back
+from components.registry.promotion import Change, promote, roll_back, was_rolled_back
 from model.interface.errors import BadInput, Conflict
 
 
@@ -62,6 +62,23 @@ def test_rolling_back_twice_is_where_it_began(registered: list[int]) -> None:
     promote(registered[1], expect=registered[0])
     assert roll_back() == Change(registered[0], registered[1])
     assert roll_back(expect=registered[0]) == Change(registered[1], registered[0])
+
+
+def test_whoever_was_rolled_back_stays_so_until_promoted_by_hand(registered: list[int]) -> None:
+    promote(registered[0], expect=None)
+    promote(registered[1], expect=registered[0])
+    roll_back()
+    assert [was_rolled_back(version) for version in registered[:2]] == [False, True]
+    promote(registered[1], expect=registered[0])
+    assert not was_rolled_back(registered[1])
+
+
+def test_what_is_not_registered_can_not_be_promoted_and_the_way_back_is_kept(registered: list[int]) -> None:
+    promote(registered[0], expect=None)
+    promote(registered[1], expect=registered[0])
+    with pytest.raises(BadInput, match="no version 99 is registered"):
+        promote(99, expect=registered[1])
+    assert versions.aliases() == {"champion": registered[1], "previous": registered[0]}
 
 
 def test_there_must_be_somebody_to_go_back_to(registered: list[int]) -> None:

@@ -25,7 +25,7 @@ def version(folder: Path, home: Path) -> int:
 
 def test_nobody_is_champion_at_first(version: int) -> None:
     assert versions.aliases() == {"challenger": version}
-    with pytest.raises(BadInput, match="no checkpoint is 'champion' yet"):
+    with pytest.raises(BadInput, match="no checkpoint is 'champion'"):
         versions.resolve()
 
 

@@ -98,6 +98,8 @@ def test_what_speaks_of_the_patients_sides(text, sides):
         ("Is it?", tuple(map(str, range(27))), "no options, or 2 to 26"),
         ("Is it?", ("Yes", "Yes "), "options must differ"),
         ("Is it?", ("Yes", ""), "options must differ"),
+        ("Is it? " * 400, (), "the question is too long"),
+        ("Is \udcff there?", (), "the question is not text"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused(scan, text, options, told):

@@ -1,6 +1,7 @@
 """The loop on a small world: resuming, coverage, frozen tower; once under real Ray with two workers."""
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ import torch
 
 from components.training import progress
 from components.training.examples import cases, example
-from components.training.launch import Workers
+from components.training.launch import Workers, code
 from components.training.sft import Plan, SftConfig, run, train
+from model.interface.errors import Integrity
 from model.vlm import checkpoint as folders
 from tests.components import world
 
@@ -102,9 +104,7 @@ def test_the_tower_is_never_trained_and_the_rest_learns(small: SftConfig, tmp_pa
     assert position.notes["loss"] < 5.5  # smoothed over the run; a fresh model's is log(700) = 6.6
 
 
-def test_two_ray_workers_train_what_one_does_and_a_second_call_trains_nothing(
-    small: SftConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_ray_workers_train_what_one_does(small: SftConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = small.model_copy(
         update={"workers": 2, "out": tmp_path / "sft", "results": tmp_path / "m.json", "studies": 12, "epochs": 1}
@@ -115,7 +115,23 @@ def test_two_ray_workers_train_what_one_does_and_a_second_call_trains_nothing(
     train(alone := folders.load(small.base), config, Workers(), FolderSaves(tmp_path / "one"), None)
     for name, p in alone.vlm.named_parameters():
         assert torch.allclose(trained[name], p, atol=2e-5), name
-    assert run(config) == first
-    assert [path.name for path in (tmp_path / ".cache" / "ray").iterdir()] == [
-        next((tmp_path / ".cache" / "ray").glob("sft-*")).name
-    ]
+    assert not list((tmp_path / ".cache" / "ray").iterdir())  # published: asked again, it is made again
+
+
+def test_a_training_of_other_code_does_not_go_on_from_this_ones_state(tmp_path: Path) -> None:
+    for name in ("model/a.py", "components/training/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    before = code(tmp_path)
+    assert code(tmp_path) == before
+    (tmp_path / "model/a.py").write_text("x = 2\n")
+    assert code(tmp_path) != before
+
+
+def test_data_that_changed_since_it_was_sealed_is_not_trained_on(small: SftConfig, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small.data, data)
+    shard = next(data.glob("train-studies*"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(Integrity):
+        run(small.model_copy(update={"data": data}))

@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from model.imaging.frame import Frame, fitted, frame_of
+from model.imaging.frame import fitted, frame_of
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from tests.model.imaging.phantom import CONTRACT, head, slice_of
@@ -113,12 +111,6 @@ def test_the_whole_is_the_whole(volume):
     whole = Box.of((0, 0, 0, *frame.shape))
     assert frame.to_source(whole) == Box.of((0, 0, 0, *frame.source))
     assert frame.to_model(Box.of((0, 0, 0, *frame.source))) == whole
-
-
-@given(volumes())
-def test_a_frame_survives_json(volume):
-    frame = frame_of(volume, CONTRACT)
-    assert Frame.from_json(json.loads(json.dumps(frame.to_json()))) == frame
 
 
 @pytest.mark.parametrize(

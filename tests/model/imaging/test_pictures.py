@@ -117,6 +117,8 @@ NPY_FAULTS = {
     "empty": (np.zeros((0, 5, 5)), "shape", "(0, 5, 5)", "no axis of length 0"),
     "huge": (claimed_npy((100000, 100000, 100)), "shape", "3.6 TiB", "512 MiB"),
     "cut": (claimed_npy((8, 8)) + bytes(100), "data", "100 bytes", "256"),
+    "negative": (claimed_npy((-4, -4)) + bytes(64), "shape", "(-4, -4)", "no axis of length 0"),
+    "torn": (claimed_npy((8, 8)).replace(b"}", b"("), "header", "not a .npy", "numpy.save"),
     "header": (b"\x93NUMPY\x01\x00\x10\x00not a dictionary", "header", "not a .npy", "numpy.save"),
 }
 

@@ -160,6 +160,7 @@ def test_sampled_ids_are_kept_and_nothing_is_encoded_while_sampling(
     [
         ("[9,4,3,17]", "x runs from"),
         ("[1,2,3]", "3 numbers"),
+        ("[3,4,0,20,17,1]", "6 numbers, expected 4"),
         ("[0,0,900,5]", "outside"),
         ("[0,0,48,32]", "everything"),
         ("(1,2,3,4)", "unpaired"),
@@ -223,6 +224,18 @@ def test_sampling_is_a_function_of_its_seed(checkpoint: Checkpoint, image: Prepa
     assert ids(1) == ids(1)
     assert ids(1) != ids(2)
     assert len({tuple(i) for i in ids(1)}) > 1
+
+
+def test_batches_are_made_in_the_order_of_asking_wherever_studies_lie_in_memory(
+    checkpoint: Checkpoint, image: Prepared
+) -> None:
+    low, high = sorted((replace(image), replace(image)), key=id)
+    sampling = Sampling(temperature=1.0, max_tokens=12, seed=4)
+    one, other = (
+        [r.branch.ids for r in roll_out(checkpoint, [(p, question(2)) for p in order], sampling)]
+        for order in ((low, high), (high, low))
+    )
+    assert one == other
 
 
 def test_special_tokens_in_a_question_stay_text(checkpoint: Checkpoint, image: Prepared) -> None:

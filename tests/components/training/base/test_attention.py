@@ -6,6 +6,7 @@ import torch
 
 from components.training.base.attention import Look, Watch
 from components.training.base.language import (
+    drill_rows,
     drills_of,
     encode_scenes,
     looks_of,
@@ -166,10 +167,12 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
 
 def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
     _, vocabulary, rows = taught
-    drills = drills_of(rows[1:], 15, vocabulary, np.random.default_rng(0))
+    letters = drills_of(rows[1:])[:1]
+    drills = drill_rows(letters, 15, vocabulary, np.random.default_rng(0))
     assert [len(row.branches) for row, _ in drills] == [12, 3]
     for row, looks in drills:
         assert not row.features
+        assert row.weights == [1 / sum(branch.trained) for branch in row.branches]
         assert not any(row.shared.is_picture)
         ids = [*row.shared.ids, *(token for branch in row.branches for token in branch.ids)]
         starts = np.cumsum([len(row.shared), *map(len, row.branches)])
@@ -179,6 +182,15 @@ def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
             assert look.column == start + branch.trained.index(True) - 1
             assert vocabulary.text([ids[column] for column in look.at]) == f"{said} right lobe"
             assert start <= look.at.min() < look.at.max() < look.column
+
+
+def test_drills_are_drawn_of_all_kinds_alike(taught):
+    _, vocabulary, rows = taught
+    frequent, rare = drills_of(rows[1:])
+    drawn = drill_rows([frequent * 50, rare], 200, vocabulary, np.random.default_rng(0))
+    letters = [branch for row, _ in drawn for branch in row.branches if sum(branch.trained) == 2]
+    assert 70 < len(letters) < 130
+    assert drill_rows([], 12, vocabulary, np.random.default_rng(0)) == []
 
 
 def test_every_trained_number_has_one_optimiser_and_only_layers_matrices_have_muon(taught):

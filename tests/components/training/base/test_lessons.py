@@ -1,13 +1,15 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.training.base.lessons import Lesson, Teacher
+from components.training.examples import answer_of
 from model.interface import grammar
 from model.interface.boxes import Box, iou
-from model.interface.grammar import BOX, TURN_END, write_box
+from model.interface.grammar import BOX, THINK_CLOSE, TURN_END, numbers, write_box
 from tests.components.training.base.small import CONTRACT, NAMES, corpus
 
 
@@ -44,8 +46,9 @@ def test_the_letter_is_the_right_options(drawn):
 
 def test_a_drill_gives_the_rationale_and_asks_for_the_letter_in_any_order(drawn):
     teacher, _ = drawn
+    ((question,),) = teacher.families
     letters, boxes = Counter(), set()
-    for lesson in [teacher.drill() for _ in range(60)]:
+    for lesson in [teacher.letter(question) for _ in range(60)]:
         answer = grammar.parse(lesson.given + lesson.answer)
         assert not answer.flaws
         assert grammar.why_not_usable(answer.evidence[0], teacher.shape) is None
@@ -58,6 +61,35 @@ def test_a_drill_gives_the_rationale_and_asks_for_the_letter_in_any_order(drawn)
         assert iou(answer.evidence[0], teacher.boxes["enhancing mass"]) > 0.1
     assert min(letters["A"], letters["B"]) > 15
     assert len(boxes) > 5  # a little off, each time otherwise
+
+
+def test_a_conclusion_follows_from_given_boxes(drawn):
+    teacher, _ = drawn
+    kinds = dict(teacher.drills())
+    assert list(kinds) == [("size comparison", 2, "letter"), ("size comparison", 2, "conclusion")]
+    lesson = kinds["size comparison", 2, "conclusion"]()
+    assert lesson.given.endswith(
+        f"The right lobe is at {write_box(teacher.families[0][0].rationale[1].box, flat=teacher.flat)}"
+    )
+    assert lesson.answer == " The right lobe is larger."
+    assert not lesson.line
+
+
+def test_a_box_among_the_options_is_answered_by_its_letter_but_its_line_is_looked_at(drawn):
+    teacher, _ = drawn
+    ((question,),) = teacher.families
+    mass, lobe = (remark.box for remark in question.rationale[:2])
+    turned = replace(question, text="Where is the right lobe?", options=("{0}", "{1}"), regions=(mass, lobe))
+    assert answer_of(turned, turned.regions) == ("B", "")
+    drills = [teacher.letter(turned) for _ in range(20)]
+    assert {drill.line for drill in drills} == {f"{letter}. {numbers(lobe, flat=teacher.flat)}" for letter in "AB"}
+    teacher.families = [[turned]]
+    lesson = teacher.question()
+    assert lesson.answer.endswith(f"{THINK_CLOSE}B.{TURN_END}")
+    said = grammar.parse(lesson.given + lesson.answer)
+    assert said.choice == "B"
+    assert grammar.why_contradictory(said, [numbers(box, flat=teacher.flat) for box in (mass, lobe)]) is None
+    teacher.families = [[question]]
 
 
 def test_only_the_absent_is_denied_and_only_the_seen_affirmed(drawn):

@@ -34,7 +34,7 @@ def promote(version: int, expect: int | None) -> Change:
     there is no such version.
     """
     with _lock():
-        tracking.version_tags(MODEL, version)
+        tracking.version_tags(MODEL, version)  # raises where there is none, before an alias moves
         known = aliases()
         current = known.get(CHAMPION)
         if current == version:

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from components.serving.page import write_page
-from components.serving.story import DISCLAIMER
+from components.serving.story import DISCLAIMER, choices_of
 from model.imaging.prepare import Prepared
 from model.interface import grammar
 from model.interface.contract import Contract
-from model.interface.prompt import filled_options
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.interface.writing import replacing
@@ -45,11 +43,9 @@ class Asked:
     def _answer(self) -> str:
         """What was said; of a letter alone, its option's line."""
         said = self.trace.answer
-        places = tuple(self.prepared.frame.to_model(region) for region in self.question.regions)
-        options = dict(zip(ascii_uppercase, filled_options(self.question, places), strict=False))
-        if said.choice in options and said.text.strip("().: ") == said.choice:
-            return f"{said.choice}. {options[said.choice]}"
-        return said.text or "no answer"
+        alone = said.text.strip("().: ") == said.choice
+        lines = [f"{c.letter}. {c.text}" for c in choices_of(self.trace, self.prepared, self.question) if c.chosen]
+        return lines[0] if alone and lines else said.text or "no answer"
 
     def _evidence(self, step: Any) -> str:
         place = grammar.numbers(step.box, flat=self.question.dimension == 2)

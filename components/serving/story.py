@@ -95,21 +95,12 @@ def tell(trace: Trace, prepared: Prepared, question: Question, contract: Contrac
     """Put a trace and the study it is about side by side; raises ValueError when they don't belong together."""
     if trace.study_digest != prepared.volume.digest or trace.shape != prepared.frame.shape:
         raise ValueError(f"trace of study {trace.study_digest[:12]} {trace.shape} shown on another study")
-    places = tuple(prepared.frame.to_model(region) for region in question.regions)
-
-    def worded(text: str) -> str:
-        return question_text(replace(question, text=text, options=(), answer=None), places)
-
-    choices = tuple(
-        Choice(letter, worded(option), letter == trace.answer.choice, letter == question.letter)
-        for letter, option in zip(ascii_uppercase, question.options, strict=False)
-    )
     cards = _cards(trace, prepared, contract)
     told = {card.flaw for card in cards}
     return Story(
-        question=worded(question.text),
+        question=_worded(question.text, prepared, question),
         cards=cards,
-        choices=choices,
+        choices=choices_of(trace, prepared, question),
         answer=trace.answer.text,
         correct=None if question.letter is None else trace.answer.choice == question.letter,
         facts=_facts(prepared, question),
@@ -118,6 +109,20 @@ def tell(trace: Trace, prepared: Prepared, question: Question, contract: Contrac
         provenance=_provenance(trace, question),
         verbatim=trace.text,
     )
+
+
+def choices_of(trace: Trace, prepared: Prepared, question: Question) -> tuple[Choice, ...]:
+    """The options as the model was shown them, in order."""
+    return tuple(
+        Choice(letter, _worded(option, prepared, question), letter == trace.answer.choice, letter == question.letter)
+        for letter, option in zip(ascii_uppercase, question.options, strict=False)
+    )
+
+
+def _worded(text: str, prepared: Prepared, question: Question) -> str:
+    """Text of a question with its regions in the numbers of model space."""
+    places = tuple(prepared.frame.to_model(region) for region in question.regions)
+    return question_text(replace(question, text=text, options=(), answer=None), places)
 
 
 def _cards(trace: Trace, prepared: Prepared, contract: Contract) -> tuple[Card, ...]:

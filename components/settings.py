@@ -12,6 +12,31 @@ from model.interface.errors import BadInput
 FILE = Path("params.yaml")
 SECTIONS = ("data", "base", "sft", "rl", "evaluate", "gate", "drift")
 
+LARGEST = 1 << 16
+"""Characters of the file."""
+
+
+class _Refused(yaml.constructor.ConstructorError):
+    pass
+
+
+class _Plain(yaml.SafeLoader):
+    """Maps, lists and scalars written out once: a key given twice or an alias is a slip, or a bomb."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise _Refused(None, None, "an alias, expected values written out", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise _Refused(None, None, f"the key '{key.value}' twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -36,13 +61,21 @@ def load(section: str, cls: type[Config], file: Path = FILE) -> Config:
 
 def sections(file: Path = FILE) -> dict[str, Any]:
     """All sections of the file, unchecked; {} when it is absent."""
-    if not file.exists():
-        return {}
     try:
-        rows = yaml.safe_load(file.read_text())
+        text = file.read_text()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise _bad(file, "", f"the file can't be read: {reason}") from error
+    if len(text) > LARGEST:
+        raise _bad(file, "", f"the file holds {len(text)} characters, expected up to {LARGEST}")
+    try:
+        rows = yaml.load(text, _Plain)
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
-        raise _bad(file, f"line {place.line + 1}" if place else "", "not readable as YAML") from error
+        why = f": {error.problem}" if isinstance(error, _Refused) else ""
+        raise _bad(file, f"line {place.line + 1}" if place else "", f"not readable as YAML{why}") from error
     if not isinstance(rows or {}, dict):
         raise _bad(file, "", f"the file holds a {type(rows).__name__}, expected sections")
     return rows or {}

@@ -1,33 +1,40 @@
 """An answer in hand: just asked, or one of the evaluation's looked up again."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from components import settings
 from components.evaluation import traces
 from components.evaluation.config import EvaluateConfig
-from components.serving.ask import ask
+from components.serving.ask import OVERRIDDEN, answered, overridden, question_about
 from components.serving.asked import Asked
 from model.imaging.prepare import prepare
-from model.imaging.read import read_volume
+from model.imaging.reading.declared import Declared
+from model.imaging.reading.read import read_volume
 from model.imaging.shards import read_questions, read_studies
 from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
+from model.interface.strict_json import read_json
 from model.interface.trace import Trace
 
 
 def ask_file(
-    file: Path, question: str, options: tuple[str, ...], modality: str | None, radiological: bool, checkpoint: str
+    file: Path,
+    question: str,
+    options: tuple[str, ...],
+    declared: Declared,
+    checkpoint: str,
+    override: tuple[str, ...] = (),
 ) -> Asked:
     """Ask the checkpoint of an alias, or in a folder, about a file."""
-    read_volume(file, modality=modality, radiological=radiological)  # refuse a bad file before anything slow
+    volume, asked = question_about(file, question, options, declared)
     folder = folder_of(checkpoint)
-    trace, prepared, asked = ask(folder, file, question, options, modality=modality, radiological=radiological)
-    return Asked(asked, trace, prepared, Contract.load(folder))
+    trace, prepared = answered(folder, volume, asked, override)
+    return Asked(asked, trace, prepared, overridden(Contract.load(folder), override), file, declared)
 
 
-def recall(which: str, image: Path | None, modality: str | None, radiological: bool, checkpoint: str) -> Asked:
+def recall(which: str, image: Path | None, declared: Declared, checkpoint: str) -> Asked:
     """An answer again, from a file `urm ask --json` wrote or by its question's id.
 
     Neither holds pixels: those come from `image`, or from the data set.
@@ -35,7 +42,7 @@ def recall(which: str, image: Path | None, modality: str | None, radiological: b
     if Path(which).is_file():
         if image is None:
             raise BadInput("a trace holds no picture", where=which, next=f"urm trace show {which} --image FILE")
-        return _from_file(Path(which), image, modality, radiological, folder_of(checkpoint))
+        return _from_file(Path(which), image, declared, folder_of(checkpoint))
     return _from_evaluation(which)
 
 
@@ -48,30 +55,37 @@ def folder_of(checkpoint: str) -> Path:
     return versions.resolve(checkpoint)
 
 
-def _from_file(file: Path, image: Path, modality: str | None, radiological: bool, folder: Path) -> Asked:
+def contract_of(checkpoint: str | None, override: tuple[str, ...]) -> Contract:
+    """How a checkpoint sees images; the default where none is named."""
+    return overridden(Contract() if checkpoint is None else Contract.load(folder_of(checkpoint)), override)
+
+
+def _from_file(file: Path, image: Path, declared: Declared, folder: Path) -> Asked:
+    row = read_json(file)
     try:
-        row = json.loads(file.read_text())
         question, trace = Question.from_json(row["question"]), Trace.from_json(row["trace"])
-    except (ValueError, KeyError, TypeError) as error:
+        versions = {str(name): str(told) for name, told in trace.versions.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             "this is no answer", where=f"{file.name}: wanted what `urm ask --json` wrote", next="ask again with --json"
         ) from error
-    modality = modality or question.contrast or None
-    volume = read_volume(image, modality=modality, radiological=radiological)
-    if volume.digest != trace.study_digest:
-        raise Integrity(
-            "this is not the image that was asked about",
-            where=f"{image.name}, voxels and orientation",
-            next="give the same file again, with --radiological if it was asked so",
-        )
-    contract = Contract.load(folder)
-    if contract.digest() != trace.versions.get("contract"):
+    declared = replace(declared, modality=declared.modality or question.contrast or None)
+    volume = read_volume(image, declared)
+    contract = overridden(Contract.load(folder), versions.get(OVERRIDDEN, "").split())
+    if contract.digest() != versions.get("contract"):
         raise Integrity(
             "this checkpoint sees images otherwise than the one that was asked",
             where=f"{folder.name}, contract",
             next="name the checkpoint that was asked with --checkpoint",
         )
-    return Asked(question, trace, prepare(volume, contract), contract)
+    prepared = prepare(volume, contract)
+    if prepared.volume.digest != trace.study_digest:
+        raise Integrity(
+            "this is not the image that was asked about",
+            where=f"{image.name}, voxels and orientation",
+            next="give the same file again, with the options it was asked with",
+        )
+    return Asked(question, trace, prepared, contract, image, declared)
 
 
 def _from_evaluation(question_id: str) -> Asked:

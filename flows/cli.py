@@ -4,6 +4,7 @@ Nothing heavy is imported before a command needs it, so that --help answers at o
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from components import environment, settings
+from model.imaging.reading.declared import Declared
 from model.interface.errors import Failure
 
 EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate, ask, watch.
@@ -18,6 +20,7 @@ EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate
 \b
   urm demo                                             the whole loop, on embedded anatomy
   urm ask head.nii.gz "Is there a lesion?" --option Yes --option No --page answer.html
+  urm inspect series/ --sheet seen.html                what was understood of a file
   urm trace show QUESTION_ID                           one answer of the evaluation, as a page
 
 Research use only. Not a medical device.
@@ -31,6 +34,17 @@ app.add_typer(data_app, name="data", help="The embedded data set.")
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 Modality = Annotated[str | None, typer.Option(help="CT or MR, where the file doesn't say.")]
 Radiological = Annotated[bool, typer.Option(help="Column 0 of this picture is the patient's right.")]
+Series = Annotated[int | None, typer.Option(help="Which series of a DICOM folder or zip, from 1.")]
+Index = Annotated[int | None, typer.Option(help="Which volume of a 4-D file, or frame of several, from 0.")]
+Evidence = Annotated[
+    list[Path] | None,
+    typer.Option(help="Write the boxes as .json, .nii.gz, .mrk.json (3D Slicer), .seg.dcm or .sr.dcm; repeatable."),
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option(help="Show it otherwise than in training: ct_windows=lung, plane=coronal …; repeatable."),
+]
+BurnedIn = Annotated[bool, typer.Option("--allow-burned-in", help="Read pictures that may show a patient's data.")]
 Checkpoint = Annotated[str, typer.Option(help="A registry alias, or a checkpoint folder.")]
 
 
@@ -59,25 +73,59 @@ def demo() -> None:
 
 @app.command()
 def ask(
-    file: Annotated[Path, typer.Argument(help="NIfTI, PNG, JPEG or npy.")],
+    file: Annotated[Path, typer.Argument(help="NIfTI, DICOM (a file, folder or zip), NRRD, MHA, npy or a picture.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
     modality: Modality = None,
     radiological: Radiological = False,
+    series: Series = None,
+    index: Index = None,
+    allow_burned_in: BurnedIn = False,
     checkpoint: Checkpoint = "champion",
     page: Annotated[Path | None, typer.Option(help="Write the answer as one HTML page.")] = None,
+    evidence: Evidence = None,
+    override: Override = None,
     as_json: Json = False,
 ) -> None:
     """Ask about an image or a volume of your own."""
     from flows.asking import ask_file
 
-    asked = ask_file(file, question, tuple(option or ()), modality, radiological, checkpoint)
+    declared = Declared(modality, radiological, series, index, allow_burned_in)
+    asked = ask_file(file, question, tuple(option or ()), declared, checkpoint, tuple(override or ()))
     if as_json:
         _say_json(asked.to_json())
     else:
         _say(asked.lines())
     if page:
         typer.echo(f"page: {asked.write_page(page)}", err=True)
+    _write_evidence(asked, evidence)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Anything `urm ask` reads.")],
+    modality: Modality = None,
+    radiological: Radiological = False,
+    series: Series = None,
+    index: Index = None,
+    allow_burned_in: BurnedIn = False,
+    checkpoint: Annotated[str | None, typer.Option(help="Whose view; the default contract's otherwise.")] = None,
+    override: Override = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write the slices as the model sees them, .png or .html.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what was understood of a file: orientation, spacing, window, slices, what is dropped."""
+    from components.serving.inspect import inspected, write_sheet
+    from flows.asking import contract_of
+
+    declared = Declared(modality, radiological, series, index, allow_burned_in)
+    finding, prepared = inspected(file, declared, contract_of(checkpoint, tuple(override or ())))
+    if as_json:
+        _say_json(finding.to_json())
+    else:
+        _say(finding.lines())
+    if sheet:
+        typer.echo(f"sheet: {write_sheet(finding, prepared, sheet)}", err=True)
 
 
 @trace_app.command("show")
@@ -86,19 +134,25 @@ def trace_show(
     image: Annotated[Path | None, typer.Option(help="The image such a file is about.")] = None,
     modality: Modality = None,
     radiological: Radiological = False,
+    series: Series = None,
+    index: Index = None,
+    allow_burned_in: BurnedIn = False,
     checkpoint: Checkpoint = "champion",
     page: Annotated[Path | None, typer.Option(help="Where the page goes; traces/ by default.")] = None,
+    evidence: Evidence = None,
     picture: Annotated[Path | None, typer.Option(help="Also write it as one PNG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show how an answer was reached, and write it as one HTML page."""
     from flows.asking import recall
 
-    asked = recall(which, image, modality, radiological, checkpoint)
-    written = asked.write_page(page or Path("traces") / f"{asked.question.id}.html")
+    asked = recall(which, image, Declared(modality, radiological, series, index, allow_burned_in), checkpoint)
+    name = re.sub(r"[^\w-]", "_", asked.question.id)  # an id of a file's may be anything
+    written = asked.write_page(page or Path("traces") / f"{name}.html")
     typer.echo(f"page: {written}", err=True)
     if picture:
         typer.echo(f"picture: {asked.write_picture(picture)}", err=True)
+    _write_evidence(asked, evidence)
     if as_json:
         _say_json(asked.to_json())
     else:
@@ -214,6 +268,11 @@ def _stage(name: str) -> None:
     from flows.stages import reproduce
 
     typer.echo(f"{name}: {reproduce(name, upstream=True)}", err=True)
+
+
+def _write_evidence(asked: Any, files: list[Path] | None) -> None:
+    for file in files or ():
+        typer.echo(f"evidence: {asked.write_evidence(file)}", err=True)
 
 
 def _say(lines: list[str]) -> None:

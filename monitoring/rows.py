@@ -41,8 +41,9 @@ def row(trace: Trace, prepared: Prepared) -> Row:
 def picture(slices: np.ndarray) -> dict[str, float]:
     """Statistics of what is shown, over the foreground alone, so that the size of the head doesn't count.
 
-    slices: uint8 [n, h, w].
+    slices: uint8 [n, h, w], or [n, h, w, 3], whose channels are averaged.
     """
+    slices = slices if slices.ndim == 3 else slices.mean(-1).astype(np.uint8)
     shown = slices[slices >= BACKGROUND]
     seen = shown if shown.size else np.zeros(1, np.uint8)
     p10, p50, p90 = (float(n) for n in np.percentile(seen, (10, 50, 90)))

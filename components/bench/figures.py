@@ -11,6 +11,7 @@ from torch import Tensor
 
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
+from components.bench.reading import read_ct_512x512x300
 from model.imaging.crop import crop
 from model.learning.losses import Clip, grpo, target_logprobs
 from model.learning.packing import Row, pack
@@ -98,7 +99,8 @@ def grpo_update_g8(checkpoint: Checkpoint) -> Comparison:
 
 
 FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
-    figure.__name__: figure for figure in (decode_3d_3rounds, decode_group8, decode_followup, grpo_update_g8)
+    figure.__name__: figure
+    for figure in (decode_3d_3rounds, decode_group8, decode_followup, grpo_update_g8, read_ct_512x512x300)
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from model.interface.errors import Failure
@@ -18,7 +19,8 @@ from model.interface.errors import Failure
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Both ways give the same tensor, or comparing their costs would mean nothing."""
+    """Both ways give the same tensor, or comparing their costs would mean nothing: unless there is nothing to be equal
+    to, as where the peer shows something worse."""
 
     ours: Callable[[], Tensor]
     peer: Callable[[], Tensor]
@@ -26,8 +28,10 @@ class Comparison:
     """What the peer does differently, in one sentence."""
     n: int
     """Answers each way makes or learns from."""
-    tolerance: float = 1e-4
-    """Largest absolute difference that another order of fp32 sums may make."""
+    tolerance: float | None = 1e-4
+    """Largest absolute difference that another order of fp32 sums may make; None where the two may differ."""
+    picture: Callable[[Tensor, Tensor], Image.Image] | None = None
+    """What each gave, (ours, peer), side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Compared:
     ours: Cost
     peer: Cost
     max_abs_diff: float
+    picture: Image.Image | None
 
 
 def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
@@ -51,15 +56,16 @@ def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
     ours, ours_mb = _with_peak(comparison.ours)
     peer, peer_mb = _with_peak(comparison.peer)
     apart = float((ours - peer).abs().max())
-    if not apart <= comparison.tolerance:
+    if comparison.tolerance is not None and not apart <= comparison.tolerance:
         raise Failure(
             "the two ways disagree, so their costs can't be compared",
             where=f"{name}, largest difference {apart:.2g}, wanted at most {comparison.tolerance:g}",
             next="pytest tests/model",
         )
+    picture = comparison.picture(ours, peer) if comparison.picture else None
     seconds = [(_seconds(comparison.ours), _seconds(comparison.peer)) for _ in range(repeats)]
     least_ours, least_peer = (min(column) for column in zip(*seconds, strict=True))
-    return Compared(Cost(least_ours, ours_mb), Cost(least_peer, peer_mb), apart)
+    return Compared(Cost(least_ours, ours_mb), Cost(least_peer, peer_mb), apart, picture)
 
 
 def _seconds(work: Callable[[], Tensor]) -> float:

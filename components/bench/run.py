@@ -18,7 +18,7 @@ from components.bench.figures import FIGURES
 from components.bench.measure import Compared, Comparison, compare
 from components.tracking import commit
 from model.interface.errors import BadInput
-from model.interface.writing import write_text
+from model.interface.writing import replacing, write_text
 from model.vlm import checkpoint as folders
 
 
@@ -39,8 +39,12 @@ def run(config: BenchConfig, names: tuple[str, ...] = ()) -> list[dict[str, Any]
     written = []
     for name, prepare in chosen.items():
         comparison = prepare(checkpoint)
-        figure = describe(name, comparison, compare(name, comparison, config.repeats), checkpoint.digest)
+        compared = compare(name, comparison, config.repeats)
+        figure = describe(name, comparison, compared, checkpoint.digest)
         write_text(config.out / f"{name}.json", json.dumps(figure, indent=1) + "\n")
+        if compared.picture:
+            with replacing(config.out / f"{name}.png") as part:
+                compared.picture.save(part, format="PNG", optimize=True)
         ours, peer = figure["ours"]["seconds"], figure["peer"]["seconds"]
         sys.stderr.write(f"bench: {name}: {figure['ratio']} x ({ours:.2f} s, peer {peer:.2f} s)\n")
         written.append(figure)

@@ -20,7 +20,9 @@ from model.imaging import shards
 from model.imaging.frame import LETTERS
 from model.imaging.prepare import Prepared, prepare
 from model.imaging.shards import Study
+from model.imaging.sides import side_of
 from model.interface.contract import Contract
+from model.interface.laterality import side_said
 from model.interface.prompt import filled, filled_options
 from model.interface.question import FAMILIES, Question
 from model.interface.writing import write_text
@@ -44,6 +46,7 @@ def write(config: DataConfig, anatomy: dict[str, Subject]) -> dict[str, Any]:
         "guessing": {
             split: _guessing(questions["train"], asked) for split, asked in questions.items() if split != "train"
         },
+        "laterality": _laterality(config.out, questions),
         "landmark_residual_mm": {name: round(subject.residual_mm, 3) for name, subject in sorted(anatomy.items())},
     }
     config.results.mkdir(parents=True, exist_ok=True)
@@ -89,6 +92,22 @@ def _studies(folder: Path, split: str) -> dict[str, Any]:
         heads.add(study.group)
         people.add(study.subject)
     return {"n": len(kinds), "heads": len(heads), "subjects": sorted(people), "kind": _tally(kinds)}
+
+
+def _laterality(folder: Path, questions: dict[str, list[Question]]) -> dict[str, int]:
+    """Over all studies: boxes of things whose name says left or right, by the side of the body they lie on."""
+    found = Counter({"agree": 0, "middle": 0, "wrong": 0})
+    for split, asked in questions.items():
+        sided: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for remark, study in ((remark, q.study) for q in asked for remark in q.rationale):
+            if remark.box and side_said(remark.names):
+                sided[study][remark.names] = remark.box
+        for study in (study for study in shards.read_studies(folder, split) if study.id in sided):
+            prepared = prepare(study.volume, Contract())
+            for name, box in sided[study.id].items():
+                side = side_of(prepared.frame.to_model(box), prepared)
+                found["middle" if side == "middle" else "agree" if side == side_said(name) else "wrong"] += bool(side)
+    return dict(found)
 
 
 def _guessing(train: list[Question], asked: list[Question]) -> dict[str, dict[str, Any]]:
@@ -198,8 +217,8 @@ def _page(metrics: dict[str, Any]) -> str:
         for name, row in metrics["guessing"]["test"].items()
     ]
     residual = ", ".join(f"{name} {mm}" for name, mm in metrics["landmark_residual_mm"].items())
-    floor = {"cnr": VISIBLE_CNR, "flat": LEAST_SEEN[2], "deep": LEAST_SEEN[3]}
-    return PAGE.format(splits="\n".join(rows), guessing="\n".join(guess), residual=residual, **floor)
+    numbers = {"cnr": VISIBLE_CNR, "flat": LEAST_SEEN[2], "deep": LEAST_SEEN[3], **metrics["laterality"]}
+    return PAGE.format(splits="\n".join(rows), guessing="\n".join(guess), residual=residual, **numbers)
 
 
 PAGE = """# Data card
@@ -209,6 +228,9 @@ real intensities. Made by `python -m components.data.build` from the label maps 
 seed gives the same bytes.
 
 ![Eight examples](card.png)
+
+Of all boxes drawn around something whose name says left or right, {agree} lie on that side of the body, {middle} at its
+middle and {wrong} on the other side.
 
 Pictures are as a model of the default contract sees them: radiological, the patient's right at the left of axial and
 coronal pictures. Boxes are the teacher's; `>` marks the right option.

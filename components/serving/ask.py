@@ -4,23 +4,27 @@ Nothing is written. The file's name goes into no result: the study is known by t
 """
 
 import hashlib
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from string import ascii_uppercase
 
+from pydantic import ValidationError
+
 from model.imaging.prepare import Prepared, prepare
-from model.imaging.read import read_volume
+from model.imaging.reading.declared import Declared
+from model.imaging.reading.read import read_volume
 from model.imaging.volume import Volume
+from model.interface.contract import Contract
 from model.interface.errors import BadInput
+from model.interface.laterality import speaks_of_sides
 from model.interface.question import Question
 from model.interface.trace import Trace
 
+OVERRIDDEN = "overridden"
+"""Key of a trace's versions: what was changed of the contract, by name."""
 LONGEST = 2000
 """Characters of a question with its options."""
-OF_THE_PICTURE = re.compile(
-    r"\b(left|right)([- ]hand)? (side|half|part|edge|corner|border) of the (image|picture|slice)\b"
-)
-OF_THE_PATIENT = re.compile(r"\b(left|right)(ward|wards|sided)?\b")
 
 
 def ask(
@@ -28,16 +32,24 @@ def ask(
     file: Path,
     question: str,
     options: tuple[str, ...] = (),
-    *,
-    modality: str | None = None,
-    radiological: bool = False,
+    declared: Declared | None = None,
+    override: tuple[str, ...] = (),
 ) -> tuple[Trace, Prepared, Question]:
     """Ask a checkpoint about a file; greedy decoding. Raises BadInput (file, words) or Integrity (checkpoint).
 
-    modality, radiological: what the file doesn't say, see `read_volume`.
+    declared: what the file doesn't say; override: see `Contract.overridden`, told in the trace.
     """
+    volume, asked = question_about(file, question, options, declared)
+    trace, prepared = answered(checkpoint_folder, volume, asked, override)
+    return trace, prepared, asked
+
+
+def question_about(
+    file: Path, question: str, options: tuple[str, ...], declared: Declared | None
+) -> tuple[Volume, Question]:
+    """The first half of `ask`: within a second of a bad file or question, nothing slow is loaded before."""
     words = _checked(question, options)
-    volume = read_volume(file, modality=modality, radiological=radiological)
+    volume = read_volume(file, declared)
     asked = _question(volume, *words)
     if asked.laterality and not volume.frame_known:
         raise BadInput(
@@ -45,19 +57,41 @@ def ask(
             where=f"{file.name}, orientation: found none, wanted the patient's left and right",
             next="add --radiological if column 0 is the patient's right, or say 'left side of the image'",
         )
-    # torch and transformers load here: a bad file is told within a second.
+    return volume, asked
+
+
+def answered(
+    checkpoint_folder: Path, volume: Volume, asked: Question, override: tuple[str, ...] = ()
+) -> tuple[Trace, Prepared]:
+    """The second half of `ask`."""
     from model.vlm import checkpoint as checkpoints
     from model.vlm.engine import Sampling, answer
 
     checkpoint = checkpoints.load(checkpoint_folder)
+    checkpoint = replace(checkpoint, contract=overridden(checkpoint.contract, override))
     prepared = prepare(volume, checkpoint.contract)
     [trace] = answer(checkpoint, [(prepared, asked)], Sampling())
-    return trace, prepared, asked
+    if override:
+        trace = replace(
+            trace, versions=trace.versions | {OVERRIDDEN: " ".join(change.replace(" ", "") for change in override)}
+        )
+    return trace, prepared
 
 
-def speaks_of_sides(text: str) -> bool:
-    """True when words need the patient's left and right; "the left side of the image" doesn't."""
-    return bool(OF_THE_PATIENT.search(OF_THE_PICTURE.sub("", text.lower())))
+def overridden(contract: Contract, changes: Sequence[str]) -> Contract:
+    """The contract with some fields changed by name; raises BadInput."""
+    try:
+        return contract.overridden([change.replace(" ", "") for change in changes])
+    except ValueError as error:  # of pydantic's too
+        raise BadInput(
+            "the contract can't be overridden like this",
+            where=f"--override: found {', '.join(changes)}, wanted NAME=VALUE; {_reason(error)}",
+            next="urm ask --help tells how",
+        ) from error
+
+
+def _reason(error: ValueError) -> str:
+    return error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
 
 
 def _checked(question: str, options: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -20,10 +20,10 @@ def proportions(prepared: Prepared, side: int) -> tuple[int, int]:
 
 
 def displayed(prepared: Prepared, z: int, side: int) -> np.ndarray:
-    """Slice z of model space at a size for reading -> uint8 [rows, columns]."""
+    """Slice z of model space at a size for reading -> uint8 [rows, columns], or [rows, columns, 3]."""
     width, height, _ = prepared.frame.shape
     whole = Box((0, 0, z), (width, height, z + 1))
-    return render(prepared.volume, prepared.frame, prepared.window, whole, proportions(prepared, side))
+    return render(prepared.volume, prepared.frame, prepared.windows, whole, proportions(prepared, side))
 
 
 def telling_slice(prepared: Prepared, boxes: tuple[Box, ...]) -> int:

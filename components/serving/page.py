@@ -114,7 +114,7 @@ def render_page(trace: Trace, prepared: Prepared, question: Question, contract: 
 
 
 def data_uri(picture: np.ndarray, budget: int) -> str:
-    """uint8 [h, w] as WebP: lossless where it fits into `budget` bytes, then coarser, then smaller."""
+    """uint8 [h, w] or [h, w, 3] as WebP: lossless where it fits into `budget` bytes, then coarser, then smaller."""
     image = Image.fromarray(picture)
     hopeless = picture.size > 6 * budget  # no slice shrinks that much without loss; trying takes longest
     raw = b"" if hopeless else _webp(image, lossless=True)
@@ -141,11 +141,12 @@ def _webp(image: Image.Image, **how: object) -> bytes:
 
 
 def _sheet(slices: np.ndarray) -> np.ndarray:
-    """All slices in one picture, COLUMNS in a row: uint8 [n, h, w] -> [rows h, columns w]."""
-    n, height, width = slices.shape
+    """All slices in one picture, COLUMNS in a row: uint8 [n, h, w, …] -> [rows h, columns w, …]."""
+    n, height, width, *rest = slices.shape
     columns = min(COLUMNS, n)
-    padded = np.concatenate([slices, np.zeros((-n % columns, height, width), np.uint8)])
-    return padded.reshape(-1, columns, height, width).transpose(0, 2, 1, 3).reshape(-1, columns * width)
+    padded = np.concatenate([slices, np.zeros((-n % columns, height, width, *rest), np.uint8)])
+    tiles = padded.reshape(-1, columns, height, width, *rest).swapaxes(1, 2)
+    return tiles.reshape(-1, columns * width, *rest)
 
 
 def _hash(text: str) -> str:

@@ -74,7 +74,7 @@ class Story:
     facts: tuple[str, ...]
     """What the study is, a few words each."""
     flaws: tuple[str, ...]
-    """What is wrong with the text beyond the flaws told on cards."""
+    """What is wrong with the text beyond the flaws told on cards, and words that name the other side of the body."""
     warnings: tuple[str, ...]
     """What the reader had to assume about the file."""
     provenance: tuple[str, ...]
@@ -104,7 +104,7 @@ def tell(trace: Trace, prepared: Prepared, question: Question, contract: Contrac
         answer=trace.answer.text,
         correct=None if question.letter is None else trace.answer.choice == question.letter,
         facts=_facts(prepared, question),
-        flaws=tuple(text for text in map(_complaint, trace.answer.flaws) if text not in told),
+        flaws=tuple(text for text in map(_complaint, trace.answer.flaws) if text not in told) + wrong_sides(trace),
         warnings=prepared.volume.warnings,
         provenance=_provenance(trace, question),
         verbatim=trace.text,
@@ -129,7 +129,7 @@ def _cards(trace: Trace, prepared: Prepared, contract: Contract) -> tuple[Card, 
     cards: list[Card] = []
     looked = 0
     for step in trace.steps:
-        text = _words(step.text)
+        text = words_of(step.text)
         if step.box:
             looked += 1
             cards.append(Card(f"{len(cards) + 1} · Look", text, _look(looked, step, step.box, prepared, contract)))
@@ -140,11 +140,17 @@ def _cards(trace: Trace, prepared: Prepared, contract: Contract) -> tuple[Card, 
     return tuple(cards)
 
 
+def wrong_sides(trace: Trace) -> tuple[str, ...]:
+    """The laterality check, where words and box disagree."""
+    wrong = [side for side in trace.sides if not side.agrees]
+    return tuple(f"step {side.step + 1} says {side.said}, but its box lies {side.found}" for side in wrong)
+
+
 def _complaint(flaw: Flaw) -> str:
     return f"{flaw.reason}: {flaw.text}"
 
 
-def _words(text: str) -> str:
+def words_of(text: str) -> str:
     """A step's text without tags and without the answer, which has a place of its own."""
     thought = text.split(THINK_CLOSE)[0] if THINK_CLOSE in text else text
     return BOX.sub("", thought.replace(THINK_OPEN, "").replace(TURN_END, "")).strip(" .,;\n")

@@ -45,7 +45,7 @@ def _from_source(prepared: Prepared, box: Box, z: int, contract: Contract) -> np
         source.size[across] * spacing[across], source.size[down] * spacing[down], contract.crop_side, contract.factor
     )
     slab = Box((box.low[0], box.low[1], z), (box.high[0], box.high[1], z + 1))
-    return render(prepared.volume, frame, prepared.window, slab, size)
+    return render(prepared.volume, frame, prepared.windows, slab, size)
 
 
 def _from_model(prepared: Prepared, box: Box, z: int, contract: Contract) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Model space is what the model sees: x to the right, y down, z the slice. With a known frame the
 display is radiological: the patient's right is at the left of an axial or coronal picture, anterior is
-up (at the left of a sagittal one), superior is up, slices ascend. A volume is always shown axially.
+up (at the left of a sagittal one), superior is up, slices ascend. A volume is shown along the contract's plane.
 Coordinates are edges, as in `Box`: voxel i covers [i, i + 1), on every grid.
 """
 
@@ -40,13 +40,16 @@ class Frame:
     """How it is displayed, a key of `SHOWN`."""
     affine: tuple[tuple[float, ...], ...] | None
     """4 x 4, source index (voxel centre) to mm, RAS+; None when left and right or the spacing are unknown."""
+    covered: Span | None = None
+    """First and last edge of the source slices that are shown, along the axis they are counted on; None for all."""
 
     def to_model(self, box: Box) -> Box:
         """Source box -> whole pixels and slices, clipped into model space, at least 1 wide."""
         edges = []
-        for (axis, flipped), shape in zip(_axes(self.plane), self.shape, strict=True):
-            scale = shape / self.source[axis]
-            low, high = box.low[axis] * scale, box.high[axis] * scale
+        for m, ((axis, flipped), shape) in enumerate(zip(_axes(self.plane), self.shape, strict=True)):
+            first, last = self._reach(m)
+            scale = shape / (last - first)
+            low, high = (box.low[axis] - first) * scale, (box.high[axis] - first) * scale
             edges.append(_whole(shape - high, shape - low, shape) if flipped else _whole(low, high, shape))
         (x1, x2), (y1, y2), (z1, z2) = edges
         return Box((x1, y1, z1), (x2, y2, z2))
@@ -74,10 +77,17 @@ class Frame:
         """What a model box covers, an interval for each *source* axis, backwards where the display flips."""
         spans: list[Span] = [(0, 0)] * 3
         for m, (axis, flipped) in enumerate(_axes(self.plane)):
-            n, scale = self.source[axis], self.source[axis] / self.shape[m]
+            first, last = self._reach(m)
+            scale = (last - first) / self.shape[m]
             low, high = box.low[m] * scale, box.high[m] * scale
-            spans[axis] = (n - low, n - high) if flipped else (low, high)
+            spans[axis] = (last - low, last - high) if flipped else (first + low, first + high)
         return spans[0], spans[1], spans[2]
+
+    def _reach(self, m: int) -> Span:
+        """Edges of the source that axis m of model space covers."""
+        if m == 2 and self.covered:
+            return self.covered
+        return 0, self.source[SHOWN[self.plane][0][m]]
 
     def as_source(self, sizes: tuple[int, int, int]) -> tuple[int, int, int]:
         """Put numbers given along model axes in the order of the source axes."""
@@ -87,13 +97,13 @@ class Frame:
         return ordered[0], ordered[1], ordered[2]
 
     def displayed(self, array: np.ndarray) -> np.ndarray:
-        """(x, y, z) along source axes -> (slice, row, column) as shown; spans have done the flips."""
-        return array.transpose(SHOWN[self.plane][0][::-1])
+        """(x, y, z, …) along source axes -> (slice, row, column, …) as shown; spans have done the flips."""
+        return array.transpose(*SHOWN[self.plane][0][::-1], *range(3, array.ndim))
 
 
-def frame_of(volume: Volume, contract: Contract) -> Frame:
-    """How this volume is shown under this contract."""
-    plane = volume.plane if volume.dimension == 2 or not volume.frame_known else "axial"
+def frame_of(volume: Volume, contract: Contract, covered: Span | None = None) -> Frame:
+    """How this volume is shown under this contract. covered: see `Frame.covered`."""
+    plane = plane_of(volume, contract)
     if volume.dimension == 3:
         shape = (contract.volume_side, contract.volume_side, contract.slices)
     else:
@@ -102,7 +112,17 @@ def frame_of(volume: Volume, contract: Contract) -> Frame:
         shape = (*fitted(width_mm, height_mm, contract.image_side, contract.factor), 1)
     known = volume.frame_known and volume.spacing_known
     affine = tuple(tuple(float(n) for n in line) for line in volume.affine) if known else None
-    return Frame(volume.shape, shape, plane, affine)
+    return Frame(volume.shape, shape, plane, affine, covered)
+
+
+def plane_of(volume: Volume, contract: Contract) -> str:
+    """A single slice is shown as what it is, and so is a volume whose axes nobody knows."""
+    if volume.dimension == 2 or not volume.frame_known:
+        return volume.plane
+    if contract.plane != "acquired":
+        return contract.plane
+    widest = int(np.argmax(np.round(volume.spacing_mm, 3)[::-1]))  # axial where all are alike
+    return ("axial", "coronal", "sagittal")[widest]
 
 
 def fitted(width: float, height: float, side: int, factor: int) -> tuple[int, int]:

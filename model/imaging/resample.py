@@ -44,11 +44,11 @@ def sample(
     sizes: Sequence[int],
     transfer: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
-    """Resample an array (any number of axes) through one span and one size an axis -> float32, `sizes`.
+    """Resample an array through one span and one size for each of its first axes -> float32, `sizes` and the rest.
 
     transfer: a function of grey levels, applied before averaging and only to the voxels that are used.
     """
-    chosen = [weights(n, *span, size) for n, span, size in zip(voxels.shape, spans, sizes, strict=True)]
+    chosen = [weights(n, *span, size) for n, span, size in zip(voxels.shape, spans, sizes, strict=False)]
     picture = transfer(voxels[tuple(kept for kept, _ in chosen)]).astype(np.float32, copy=False)
     for axis, (_, matrix) in reversed(list(enumerate(chosen))):
         picture = np.moveaxis(np.tensordot(picture, matrix, (axis, 1)), -1, axis)

@@ -7,12 +7,29 @@ embedded tiny model's; the paper's geometry (arXiv 2606.11740; 252 px, 32 slices
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FILE = "contract.json"
+WINDOWS: dict[str, tuple[float, float]] = {
+    "brain": (40, 80),
+    "subdural": (75, 200),
+    "stroke": (40, 40),
+    "bone": (400, 1800),
+    "lung": (-600, 1500),
+    "mediastinum": (50, 350),
+    "abdomen": (40, 400),
+    "liver": (30, 150),
+}
+"""(level, width) in Hounsfield units, as radiology teaching sets them (radiopaedia.org, "Windowing (CT)")."""
+
+
+LARGEST_HU = 1e5
+OVERRIDABLE = ("ct_windows", "mr_percentiles", "plane", "coverage")
+"""What may be shown otherwise than in training, when it is asked for by name. The rest decides what tokens mean."""
 
 
 class Contract(BaseModel):
@@ -31,14 +48,19 @@ class Contract(BaseModel):
     """Slices a volume is serialised to, inferior to superior."""
     slice_labels: bool = True
     """Write each slice's index before its picture. The paper doesn't; a tiny model needs it."""
+    plane: Literal["axial", "coronal", "sagittal", "acquired"] = "axial"
+    """Along which slices a volume is shown; "acquired": those across its widest voxel spacing."""
+    coverage: Literal["whole", "foreground"] = "whole"
+    """The slices are spread over all of a volume, or over the part of it that holds anything."""
     mr_percentiles: tuple[float, float] = (1.0, 99.5)
-    """Window of an MR, or of an unknown modality, inside its foreground, percent."""
-    ct_window_hu: tuple[float, float] = (40.0, 90.0)
-    """(level, width) of a CT, Hounsfield units."""
-    place_channels: bool = True
-    """Green and blue carry each pixel's column and row, 0 to 255 over the picture (CoordConv, arXiv 1807.03247);
-    without it all three channels are grey, as in the paper. Rotary positions are relative: a tower trained from
-    nothing can't tell where in the picture a patch is."""
+    """Window of whatever is not a CT, inside its foreground, percent."""
+    ct_windows: tuple[str | tuple[float, float], ...] = ((40.0, 90.0),)
+    """Of a CT: names of `WINDOWS` or (level, width), Hounsfield units; three of them for channels "windows"."""
+    channels: Literal["place", "grey", "colour", "windows"] = "place"
+    """What red, green and blue carry. "place": grey, then each pixel's column and row, 0 to 255 over the picture
+    (CoordConv, arXiv 1807.03247); rotary positions are relative, so a tower trained from nothing can't tell where in
+    the picture a patch is. "grey": grey three times, as in the paper. "colour": a colour picture's own, else grey.
+    "windows": a CT through three windows, else grey. Colours that aren't carried are shown by their luminance."""
     crop_source: Literal["native", "model"] = "native"
     """Crops come from the source voxels, or from model space as in the paper."""
     crop_side: int = Field(default=32, ge=16)
@@ -60,6 +82,48 @@ class Contract(BaseModel):
                 raise ValueError(f"{name} {getattr(self, name)} is not a multiple of {self.factor} (patch x merge)")
         return self
 
+    @model_validator(mode="after")
+    def _percentiles_ascend(self) -> Self:
+        low, high = self.mr_percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"mr_percentiles {low:g} and {high:g}, expected 0 <= low < high <= 100")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_are_known_and_enough(self) -> Self:
+        for window in self.ct_windows:
+            if isinstance(window, str) and window not in WINDOWS:
+                raise ValueError(f"unknown window {window!r}, known: {', '.join(WINDOWS)}")
+            if not isinstance(window, str) and not (abs(window[0]) <= LARGEST_HU and 1 <= window[1] <= LARGEST_HU):
+                told = f"level {window[0]:g}, width {window[1]:g}"
+                raise ValueError(f"window of {told}, expected a level and a width from 1, up to {LARGEST_HU:g} HU")
+        wanted = 3 if self.channels == "windows" else 1
+        if len(self.ct_windows) != wanted:
+            raise ValueError(f"{len(self.ct_windows)} ct_windows, expected {wanted} for channels {self.channels!r}")
+        return self
+
+    @property
+    def ct_windows_hu(self) -> tuple[tuple[float, float], ...]:
+        """(level, width) of each."""
+        return tuple(WINDOWS[window] if isinstance(window, str) else window for window in self.ct_windows)
+
+    def overridden(self, changes: Sequence[str]) -> "Contract":
+        """The same with fields of `OVERRIDABLE` changed; raises ValueError, also of values that make no contract.
+
+        changes: "plane=coronal", "mr_percentiles=0,100", "ct_windows=lung" or "ct_windows=40/80" (level/width).
+        """
+        told: dict[str, Any] = {}
+        for change in changes:
+            name, _, value = change.partition("=")
+            if name not in OVERRIDABLE:
+                raise ValueError(f"{name!r} can't be overridden, only {', '.join(OVERRIDABLE)}")
+            parts = value.split(",")
+            if name == "ct_windows":
+                told[name] = [part.split("/") if "/" in part else part for part in parts]
+            else:
+                told[name] = parts if name == "mr_percentiles" else value
+        return Contract.model_validate(self.model_dump() | told)
+
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, hex."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -70,5 +134,13 @@ class Contract(BaseModel):
     @classmethod
     def load(cls, folder: Path) -> "Contract":
         row = json.loads((folder / FILE).read_text())
-        # written before there was a choice: those towers were shown grey
-        return cls.model_validate({"place_channels": False} | row if isinstance(row, dict) else row)
+        return cls.model_validate(_renamed(row) if isinstance(row, dict) else row)
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    """What older contracts called otherwise; before there was a choice of channels, towers were shown grey."""
+    if "channels" in row:
+        return row
+    place, window = row.get("place_channels", False), row.get("ct_window_hu", (40.0, 90.0))
+    kept = {key: value for key, value in row.items() if key not in ("place_channels", "ct_window_hu")}
+    return kept | {"channels": "place" if place else "grey", "ct_windows": [window]}

@@ -7,7 +7,7 @@ stored as they were drawn and never re-encoded.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,11 +16,14 @@ from torch import Tensor
 
 from model.imaging.crop import crop
 from model.imaging.prepare import Prepared
+from model.imaging.sides import side_of
 from model.interface import grammar
 from model.interface.boxes import Box
+from model.interface.errors import BadInput
+from model.interface.laterality import side_said
 from model.interface.prompt import filled_options, question_text
 from model.interface.question import Question
-from model.interface.trace import Answer, Flaw, Step, Trace
+from model.interface.trace import Answer, Flaw, Side, Step, Trace
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.forward import Memory, embed, hidden, logits
 from model.vlm.regions import features_of, inject
@@ -78,8 +81,16 @@ def answer(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]], s
 def roll_out(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]], sampling: Sampling) -> list[Rollout]:
     """Decode every question; ask one several times to sample a group. Order is kept.
 
-    Volumes and images are batched apart, so that rows of a batch are of like length.
+    Volumes and images are batched apart, so that rows of a batch are of like length. Raises BadInput where a study
+    was prepared under another contract than the checkpoint's.
     """
+    own = checkpoint.contract.digest()
+    if other := next((prepared.contract for prepared, _ in asked if prepared.contract != own), ""):
+        raise BadInput(
+            "this study was prepared in another way than the checkpoint was trained on",
+            where=f"contract: found {other[:12]}, wanted {own[:12]}",
+            next="prepare it under the checkpoint's own contract, or override a field of that by name",
+        )
     rollouts: list[Rollout | None] = [None] * len(asked)
     random = torch.Generator().manual_seed(sampling.seed)
     first_asked: dict[int, int] = {}
@@ -278,4 +289,11 @@ def trace_of(rollout: Rollout, checkpoint: Checkpoint) -> Trace:
         mean_logprob=sum(rollout.logprobs) / max(1, len(rollout.logprobs)),
         seconds=rollout.seconds,
         versions={"checkpoint": checkpoint.digest, "contract": checkpoint.contract.digest()},
+        sides=tuple(_sides(rollout)),
     )
+
+
+def _sides(rollout: Rollout) -> Iterator[Side]:
+    for i, step in enumerate(rollout.steps):
+        if step.box and (said := side_said(step.text)) and (found := side_of(step.box, rollout.prepared)):
+            yield Side(i, said, found)

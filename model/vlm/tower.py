@@ -23,40 +23,42 @@ TEMPORAL = 2
 
 
 def channels(pictures: np.ndarray, contract: Contract) -> np.ndarray:
-    """Grey pictures uint8[n, h, w] -> the colour pictures uint8[n, 3, h, w] that an image processor would be given."""
+    """Pictures as `prepare` and `crop` make them -> uint8[n, 3, h, w], as an image processor would be given them."""
+    if pictures.ndim == 4:
+        return pictures.transpose(0, 3, 1, 2)
     height, width = pictures.shape[1:]
     out = np.repeat(pictures[:, None], 3, 1)
-    if contract.place_channels:
+    if contract.channels == "place":
         out[:, 1] = np.rint(np.linspace(0, 255, width)).astype(np.uint8)
         out[:, 2] = np.rint(np.linspace(0, 255, height)).astype(np.uint8)[:, None]
     return out
 
 
 def patchify(pictures: np.ndarray, contract: Contract) -> Tensor:
-    """Grey pictures -> float32[n, patches, 3 * 2 * p * p], in the order of Qwen2VLImageProcessor.
+    """Pictures -> float32[n, patches, 3 * 2 * p * p], in the order of Qwen2VLImageProcessor.
 
-    pictures: uint8[n, h, w]; both sides multiples of `contract.factor`.
+    pictures: uint8[n, h, w], or [n, h, w, 3]; both sides multiples of `contract.factor`.
     """
-    n, height, width = pictures.shape
+    n, height, width = pictures.shape[:3]
     if height % contract.factor or width % contract.factor:
         raise ValueError(f"picture of {height}x{width} px: sides must be multiples of {contract.factor}")
     p, m = contract.patch, contract.merge
-    x = (torch.from_numpy(channels(pictures, contract)).float() / 255 - MEAN) / STD
+    x = (torch.from_numpy(np.ascontiguousarray(channels(pictures, contract))).float() / 255 - MEAN) / STD
     x = x.view(n, 3, height // (p * m), m, p, width // (p * m), m, p).permute(0, 2, 5, 3, 6, 1, 4, 7)
     x = x.reshape(n, -1, 3, 1, p * p)  # (n, patches, 3, 1, p * p)
     return x.expand(-1, -1, -1, TEMPORAL, -1).reshape(n, x.shape[1], -1)
 
 
 def grid_of(picture_shape: Sequence[int], contract: Contract) -> tuple[int, int]:
-    """Visual tokens (rows, columns) of a picture of (h, w) px, after merging."""
-    height, width = picture_shape[-2:]
+    """Visual tokens (rows, columns) of a picture of (h, w) or (h, w, 3) px, after merging."""
+    height, width = picture_shape[:2]
     return height // contract.factor, width // contract.factor
 
 
 def encode(visual: Any, pictures: Sequence[np.ndarray], contract: Contract) -> list[Tensor]:
     """Each picture's visual tokens, float[tokens, hidden], in the order given.
 
-    pictures: uint8[h, w] each, of any mix of sizes. Equal sizes share a pass.
+    pictures: uint8[h, w] or [h, w, 3] each, of any mix of sizes. Equal sizes share a pass.
     """
     found: list[Tensor | None] = [None] * len(pictures)
     by_size: dict[tuple[int, ...], list[int]] = {}

@@ -58,6 +58,11 @@ def test_only_what_differs_is_said(tmp_path: Path) -> None:
         ("step: 3", "section 'step' is 3, expected key: value lines"),
         ("- 3", "the file holds a list, expected sections"),
         ("a: b: c", "not readable as YAML"),
+        ("step: {steps: 3, steps: 4}", "not readable as YAML: the key 'steps' twice"),
+        ("a: &a [1, 1]\nb: [*a, *a]", "not readable as YAML: an alias"),
+        ("step: {learning_rate: .nan}", "step.learning_rate is nan"),
+        ("step: {learning_rate: .inf, steps: 1.5}", "step.steps is 1.5"),
+        ("x" * 70_000, "the file holds 70000 characters"),
         ("step: !!python/object/apply:os.system [ls]", "not readable as YAML"),
     ],
 )
@@ -67,6 +72,19 @@ def test_what_can_not_be_meant_is_refused_in_words(tmp_path: Path, text: str, to
         load("step", Step, file)
     assert error.value.what.startswith(told)
     assert str(file) in error.value.where
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    assert load("step", Step, params(tmp_path, "step: {learning_rate: 1e-4}")).learning_rate == 1e-4
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"a: \xff")
+    for name in ("loop.yaml", "bytes.yaml"):
+        with pytest.raises(BadInput, match="can't be read"):
+            sections(tmp_path / name)
+    assert sections(params(tmp_path, "")) == {}
 
 
 def test_a_yaml_error_names_its_line(tmp_path: Path) -> None:

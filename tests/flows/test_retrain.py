@@ -13,6 +13,7 @@ from components.registry import versions
 from components.registry.gate import Check, GateConfig, Verdict
 from components.registry.promotion import promote
 from flows import demo, record
+from model.imaging.reading.declared import Declared
 from model.interface.errors import BadInput, Failure, Integrity, TryAgain
 from tests.flows import repo
 
@@ -103,7 +104,7 @@ def test_an_answer_of_the_evaluation_is_found_again_and_drawn(outcomes: list, tm
 
     from flows.asking import recall
 
-    asked = recall("q-test-0-3d", None, None, False, "champion")
+    asked = recall("q-test-0-3d", None, Declared(), "champion")
     assert (asked.question.id, asked.prepared.dimension) == ("q-test-0-3d", 3)
     with Image.open(asked.write_picture(tmp_path / "answer.png")) as drawn:
         assert drawn.format == "PNG"
@@ -139,9 +140,9 @@ def test_a_file_that_is_no_answer_or_is_about_another_image_is_told(outcomes: li
     np.save(scan, np.arange(40 * 32, dtype=np.float32).reshape(40, 32))
     for text in ("", "[]", '{"question": {}}', '{"question": 3, "trace": 4}'):
         (tmp_path / "answer.json").write_text(text)
-        with pytest.raises(BadInput, match="this is no answer"):
-            recall(str(tmp_path / "answer.json"), scan, "MR", False, "champion")
-    kept = recall("q-test-0-3d", None, None, False, "champion")
+        with pytest.raises(BadInput, match=r"this is no answer|the file is empty|not JSON"):
+            recall(str(tmp_path / "answer.json"), scan, Declared("MR"), "champion")
+    kept = recall("q-test-0-3d", None, Declared(), "champion")
     (tmp_path / "answer.json").write_text(json.dumps(kept.to_json()))
     with pytest.raises(Integrity, match="not the image"):
-        recall(str(tmp_path / "answer.json"), scan, "MR", False, "champion")
+        recall(str(tmp_path / "answer.json"), scan, Declared("MR"), "champion")

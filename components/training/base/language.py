@@ -73,7 +73,7 @@ def encode_scenes(
     for scene in scenes:
         slices = scene.prepared.slices
         features = encode_equal(vlm.model.visual, slices, contract).bfloat16()
-        shared = open_study(vocabulary, [grid_of(slices.shape, contract)] * len(slices), scene.dimension, contract)
+        shared = open_study(vocabulary, [grid_of(slices.shape[1:], contract)] * len(slices), scene.dimension, contract)
         teacher = Teacher(scene, names, random)
         counts = token_counts(scene, names, contract)
         taught.append(
@@ -158,33 +158,43 @@ def line_columns(lesson: Lesson, vocabulary: Vocabulary) -> np.ndarray:
     return np.flatnonzero((spans[:, 1] > first) & (spans[:, 0] < first + len(lesson.line)))
 
 
-Drills = list[list[tuple[Taught, Callable[[], Lesson]]]]
-"""By kind, each with its scene."""
+@dataclass(frozen=True)
+class Drills:
+    """Lessons without pictures about many scenes, by kind."""
+
+    kinds: list[list[tuple[Taught, Callable[[], Lesson]]]]
+    share: np.ndarray
+    """float64[kinds], how often each is drawn."""
+
+    @classmethod
+    def about(cls, scenes: Sequence[Taught], drilled: Sequence[str] = DRILLED, evenness: float = 0.5) -> "Drills":
+        """evenness: 0 draws a kind as often as there are drills of it, 1 draws all kinds alike.
+
+        A rare kind is as hard to learn as any; but alike, the rare ones take the steps that which box is nearest needs
+        to be learnt at all (docs/LOG.md).
+        """
+        kinds: dict[tuple[str, int, str], list[tuple[Taught, Callable[[], Lesson]]]] = {}
+        for taught in scenes:
+            for kind, drill in taught.teacher.drills():
+                if kind[-1] in drilled:
+                    kinds.setdefault(kind, []).append((taught, drill))
+        worth = np.array([len(kind) for kind in kinds.values()], float) ** (1 - evenness)
+        return cls(list(kinds.values()), worth / worth.sum())
+
+    def draw(self, n: int, random: np.random.Generator) -> list[tuple[Taught, Lesson]]:
+        drawn = [self.kinds[k] for k in random.choice(len(self.kinds), n, p=self.share)] if self.kinds else []
+        chosen = [kind[random.integers(len(kind))] for kind in drawn]
+        return [(taught, drill()) for taught, drill in chosen]
 
 
-def drills_of(pool: Sequence[Taught], drilled: Sequence[str] = DRILLED) -> Drills:
-    kinds: dict[tuple[str, int, str], list[tuple[Taught, Callable[[], Lesson]]]] = {}
-    for taught in pool:
-        for kind, drill in taught.teacher.drills():
-            if kind[-1] in drilled:
-                kinds.setdefault(kind, []).append((taught, drill))
-    return list(kinds.values())
-
-
-def drill_rows(
-    drills: Drills, n: int, vocabulary: Vocabulary, random: np.random.Generator
-) -> list[tuple[Row, list[Look]]]:
-    """n drills in rows without pictures, of all kinds alike: a rare one is as hard to learn as any.
-
-    A drill's tokens together count 1.
-    """
+def drill_rows(drawn: Sequence[tuple[Taught, Lesson]], vocabulary: Vocabulary) -> list[tuple[Row, list[Look]]]:
+    """Rows without pictures, a dozen drills each. A drill's tokens together count 1."""
     rows = []
-    for start in range(0, n if drills else 0, DRILLS):
-        kinds = [drills[i] for i in random.integers(0, len(drills), min(DRILLS, n - start))]
-        drawn = [kind[random.integers(len(kind))] for kind in kinds]
-        row, looks = Row(drawn[0][0].bare, [], []), []
-        for _, drill in drawn:
-            looks += append(row, drill(), {}, vocabulary)
+    for start in range(0, len(drawn), DRILLS):
+        some = drawn[start : start + DRILLS]
+        row, looks = Row(some[0][0].bare, [], []), []
+        for _, lesson in some:
+            looks += append(row, lesson, {}, vocabulary)
             row.weights.append(1 / sum(row.branches[-1].trained))
         rows.append((row, looks))
     return rows
@@ -270,62 +280,85 @@ def teach(
     drills: tuple[int, int],
     random: np.random.Generator,
     drilled: Sequence[str] = DRILLED,
+    evenness: float = 0.5,
     boxing: float = BOXING,
     watched: Mapping[str, Any] = WATCHED,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons, drills: (images, volumes) a step; drilled: what drills ask for.
+    """rows, lessons, drills: (images, volumes) a step; drilled, evenness: which drills, see `Drills`.
 
     boxing: weight of the loss of that name; watched: layer and heads taught to look.
 
     The tower must be frozen.
     """
-    number_ids = torch.tensor([vocabulary.id(str(n)) for n in range(256)])
-    watch = Watch(vlm, **watched)
-    with torch.random.fork_rng():
-        torch.manual_seed(int(random.integers(2**31)))
-        reader = torch.nn.Linear(vlm.config.text_config.hidden_size, 6)  # thrown away
-    kinds = [drills_of(pool, drilled) for pool in (images, volumes)]
-    closing = vocabulary.id(THINK_CLOSE)
-    trained = [*(p for p in vlm.parameters() if p.requires_grad), *reader.parameters()]
+    school = School(vlm, vocabulary, Watch(vlm, **watched), _reader(vlm, random), boxing)
+    kinds = [Drills.about(pool, drilled, evenness) for pool in (images, volumes)]
+    trained = [*(p for p in vlm.parameters() if p.requires_grad), *school.reader.parameters()]
     parts = optimisers(vlm.model.language_model.layers, trained, lr)
     for step in range(steps):
         rate = min(1, (step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
         for group in (group for part in parts for group in part.param_groups):
             group["lr"] = group["peak"] * rate
         seen = {}
-        for pool, n, k, kind in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
-            drawn = [(pool[i], *row_of(pool[i], k, vocabulary)) for i in random.integers(0, len(pool), n)]
-            chosen = [one for one in drawn if one[1].branches]
-            packed = pack([row for _, row, _ in chosen], 128)
-            losses, right = token_losses(vlm, packed, vocabulary, number_ids)
-            loss = losses.mean()
-            looking = watch.loss([looks for _, _, looks in chosen], packed.mask)
-            whole = loss + LOOKING * looking
-            if boxing:
-                reading = reading_loss(watch, reader, [taught for taught, _, _ in chosen])
-                whole = whole + boxing * reading
-                seen[f"reading_{kind}"] = reading.item()
-            whole.backward()
-            seen |= {f"loss_{kind}": loss.item(), f"right_{kind}": share(right)}
-            seen[f"looking_{kind}"] = looking.item()
-        drawn = [one for some, n in zip(kinds, drills, strict=True) for one in drill_rows(some, n, vocabulary, random)]
-        if drawn:
-            packed = pack([row for row, _ in drawn], 64)
-            losses, right = token_losses(vlm, packed, vocabulary, number_ids)
-            loss = (losses * packed.weights).sum() / packed.weights.sum()
-            looking = watch.loss([looks for _, looks in drawn], packed.mask)
-            (loss + LOOKING * looking).backward()
-            row, column = packed.target.unbind(1)
-            letter = packed.ids[row, column - 1] == closing
-            seen |= {"loss_drill": loss.item(), "looking_drill": looking.item(), "right_drill": share(right)}
-            seen |= {"right_letter": share(right[letter])} if letter.any() else {}
+        for pool, n, k, dimension in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
+            some = [pool[i] for i in random.integers(0, len(pool), n)]
+            seen |= {f"{name}_{dimension}": value for name, value in school.look_up(some, k).items()}
+        drawn = [one for some, n in zip(kinds, drills, strict=True) for one in some.draw(n, random)]
+        seen |= {f"{name}_drill": value for name, value in school.conclude(drawn).items()} if drawn else {}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
             part.step()
             part.zero_grad(set_to_none=True)
         report(step + 1, seen)
-    watch.close()
+    school.watch.close()
+
+
+def _reader(vlm: Any, random: np.random.Generator) -> torch.nn.Linear:
+    """What reads boxes off the watched layer; thrown away in the end."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(random.integers(2**31)))
+        return torch.nn.Linear(vlm.config.text_config.hidden_size, 6)
+
+
+@dataclass
+class School:
+    """Gradients of the two halves of a step."""
+
+    vlm: Any
+    vocabulary: Vocabulary
+    watch: Watch
+    reader: torch.nn.Linear
+    boxing: float
+
+    def __post_init__(self) -> None:
+        self.number_ids = torch.tensor([self.vocabulary.id(str(n)) for n in range(256)])
+
+    def look_up(self, some: Sequence[Taught], lessons: int) -> dict[str, float]:
+        """Lessons behind the pictures of some scenes."""
+        drawn = [(taught, *row_of(taught, lessons, self.vocabulary)) for taught in some]
+        drawn = [one for one in drawn if one[1].branches]
+        packed = pack([row for _, row, _ in drawn], 128)
+        losses, right = token_losses(self.vlm, packed, self.vocabulary, self.number_ids)
+        parts = {
+            "loss": losses.mean(),
+            "looking": self.watch.loss([looks for _, _, looks in drawn], packed.mask),
+            "reading": reading_loss(self.watch, self.reader, [taught for taught, _, _ in drawn]),
+        }
+        (parts["loss"] + LOOKING * parts["looking"] + self.boxing * parts["reading"]).backward()
+        return {"right": share(right)} | {name: part.item() for name, part in parts.items()}
+
+    def conclude(self, drawn: Sequence[tuple[Taught, Lesson]]) -> dict[str, float]:
+        """Drills. "letter": the right letters among those that follow a given rationale."""
+        rows = drill_rows(drawn, self.vocabulary)
+        packed = pack([row for row, _ in rows], 64)
+        losses, right = token_losses(self.vlm, packed, self.vocabulary, self.number_ids)
+        loss = (losses * packed.weights).sum() / packed.weights.sum()
+        looking = self.watch.loss([looks for _, looks in rows], packed.mask)
+        (loss + LOOKING * looking).backward()
+        row, column = packed.target.unbind(1)
+        letter = packed.ids[row, column - 1] == self.vocabulary.id(THINK_CLOSE)
+        seen = {"loss": loss.item(), "looking": looking.item(), "right": share(right)}
+        return seen | ({"letter": share(right[letter])} if letter.any() else {})
 
 
 def share(right: Tensor) -> float:

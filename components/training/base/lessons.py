@@ -5,7 +5,7 @@ found, to say that something is not there, and to answer the six families of que
 first and choosing then. Crops are what SFT adds.
 
 A drill is a lesson without pictures: what follows from what is given. After a rationale it is the right
-option's letter, after boxes it is which is larger, or where one lies. Letters stand before texts in any
+option's letter, after boxes it is where one lies. Letters stand before texts in any
 order, and behind pictures both are too rare among the tokens to be learnt (docs/LOG.md).
 """
 
@@ -26,8 +26,8 @@ from model.interface.question import Question
 
 ILL = 0.4
 """Share of lessons about one thing that are about a lesion, where there is one."""
-CONCLUDED = ("size comparison", "spatial localisation", "spatial relationship")
-"""Families whose answer follows from boxes."""
+CONCLUDED = ("spatial localisation", "spatial relationship")
+"""Families whose answer follows from boxes, as sizes of twins don't: they differ by less than a box tells."""
 SHAKEN = 0.2
 """How far off the boxes of a drill's rationale are: standard deviation of a side's place, in sides of the box."""
 

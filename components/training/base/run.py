@@ -1,4 +1,4 @@
-"""Stage `base`: the tiny model learns names and places, from nothing, on two cores in an hour and a half.
+"""Stage `base`: the tiny model learns names and places, from nothing, on two cores in an hour and three quarters.
 
     corpus -> scenes -> tokenizer -> tower (dense) -> language (lessons) -> checkpoints/base
 
@@ -8,18 +8,21 @@ A fresh clone has the result and skips this stage; `dvc repro --force base` make
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from components.stage import command
-from components.training.base import tower
+from components.training.base import language, lessons, tower
 from components.training.base.language import encode_scenes, teach
 from components.training.base.lessons import Teacher
 from components.training.base.scenes import Corpus, Scene
@@ -32,6 +35,10 @@ from model.vlm import tower as encoder
 from model.vlm.backbone import TinySize, freeze_tower, tiny
 from model.vlm.tokenizer import train as train_tokenizer
 from model.vlm.tokens import Vocabulary
+
+TOWER = {"seed", "vocab", "tower_steps", "tower_lr", "tower_batch"}
+LANGUAGE = TOWER | {"steps", "lr", "rows", "lessons", "drills"}
+"""Settings that decide the tower, and the language half on it."""
 
 
 class BaseConfig(BaseModel):
@@ -48,20 +55,35 @@ class BaseConfig(BaseModel):
     tower_lr: float = Field(default=5e-3, gt=0)
     tower_batch: tuple[int, int, int, int] = (24, 20, 18, 12)
     """Pictures a step: slices of volumes, axial images, other images, crops."""
-    steps: int = Field(default=700, ge=1)
+    steps: int = Field(default=1000, ge=1)
     """Of the language half, lessons and drills of all kinds."""
     lr: float = Field(default=2e-3, gt=0)
     rows: tuple[int, int] = (12, 3)
     """(images, volumes) a step."""
     lessons: tuple[int, int] = (8, 12)
     """About each (image, volume)."""
-    drills: tuple[int, int] = (36, 24)
+    drills: tuple[int, int] = (48, 24)
     """Lessons without pictures a step, from (images, volumes)."""
-    letter_steps: int = Field(default=470, ge=0)
-    """Steps after those, with a third of the rows and drills of letters alone."""
+    letter_steps: int = Field(default=600, ge=0)
+    """Steps after those, with a third of the rows and drills of letters alone, all kinds alike."""
     letters: tuple[int, int] = (60, 24)
     """Such drills a step, from (images, volumes)."""
     threads: int = Field(default=2, ge=1)
+
+
+class Progress:
+    """Smoothed values, one line every fifty steps on stderr."""
+
+    def __init__(self, what: str, steps: int) -> None:
+        self.what, self.steps, self.began = what, steps, time.monotonic()
+        self.smooth: dict[str, float] = {}
+
+    def __call__(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.smooth[name] = round(0.98 * self.smooth.get(name, value) + 0.02 * value, 5)
+        if step % 50 == 0 or step == self.steps:
+            shown = " ".join(f"{name} {value:.4f}" for name, value in self.smooth.items())
+            sys.stderr.write(f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}\n")
 
 
 def run(config: BaseConfig) -> dict:
@@ -73,33 +95,37 @@ def run(config: BaseConfig) -> dict:
     images, volumes = scenes_of(config, contract)
     tokenizer = train_tokenizer(reading(corpus, images, volumes, words), config.vocab)
     vlm = tiny(contract, tokenizer, TinySize(), config.seed)
-    teach_tower_once(vlm.model.visual, images, volumes, corpus, contract, config, dense)
+    once(
+        kept(config, corpus, contract, TOWER, (tower,)),
+        vlm.model.visual,
+        lambda show: teach_tower_of(vlm.model.visual, images, volumes, corpus, contract, config, dense, show),
+        Progress("tower", config.tower_steps),
+    )
     freeze_tower(vlm)
     vocabulary = Vocabulary(tokenizer)
-    encode = partial(
-        encode_scenes,
-        vlm,
-        names=corpus.names,
-        contract=contract,
-        vocabulary=vocabulary,
-        random=random,
-    )
-    taught = encode(images), encode(volumes)
+    taught = [encode_scenes(vlm, scenes, corpus.names, contract, vocabulary, random) for scenes in (images, volumes)]
     show, drill = Progress("language", config.steps), Progress("letters", config.letter_steps)
-    lesson = partial(teach, vlm.train(), *taught, vocabulary, lr=config.lr, random=random)
-    lesson(steps=config.steps, rows=config.rows, lessons=config.lessons, drills=config.drills, report=show)
+    lesson = partial(teach, vlm.train(), *taught, vocabulary, lr=config.lr, lessons=config.lessons, random=random)
+    once(
+        kept(config, corpus, contract, LANGUAGE, (tower, language, lessons)),
+        vlm.model.language_model,
+        lambda show: lesson(steps=config.steps, rows=config.rows, drills=config.drills, report=show),
+        show,
+    )
+    random.bit_generator.state = np.random.default_rng([config.seed, 3]).bit_generator.state  # wherever it stands
     lesson(
         steps=config.letter_steps,
         rows=(config.rows[0] // 3, config.rows[1] // 3),
-        lessons=config.lessons,
         drills=config.letters,
         drilled=("letter",),
+        evenness=1.0,
         boxing=0.0,
         report=drill,
     )
     vlm.requires_grad_(True)
     digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
-    kept_tower(config, corpus, contract).unlink()  # for an interrupted run only: made again means made again
+    for file in config.corpus.glob("kept-*"):
+        file.unlink()  # for an interrupted run only: made again means made again
     metrics = {
         "checkpoint": digest,
         "volumes": len(volumes),
@@ -137,7 +163,7 @@ def reading(corpus: Corpus, images: list[Scene], volumes: list[Scene], random: n
     return [*corpus.wording, *(text for lesson in lessons for text in (lesson.text, lesson.answer))]
 
 
-def teach_tower_once(
+def teach_tower_of(
     visual: Any,
     images: list[Scene],
     volumes: list[Scene],
@@ -145,12 +171,8 @@ def teach_tower_once(
     contract: Contract,
     config: BaseConfig,
     random: np.random.Generator,
+    report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Train the tower, or take the one an interrupted run of the same code, config and corpus left."""
-    kept = kept_tower(config, corpus, contract)
-    if kept.exists():
-        visual.load_state_dict(load_file(kept))
-        return
     square, oblong = _by_shape(images)
     labels = len(corpus.names)
     pools = [
@@ -168,17 +190,29 @@ def teach_tower_once(
         steps=config.tower_steps,
         lr=config.tower_lr,
         random=random,
-        report=Progress("tower", config.tower_steps),
+        report=report,
     )
-    with replacing(kept) as part:
-        save_file(visual.state_dict(), part)
 
 
-def kept_tower(config: BaseConfig, corpus: Corpus, contract: Contract) -> Path:
-    """Where a trained tower waits for its language half."""
-    settings = config.model_dump_json(include={"seed", "tower_steps", "tower_lr", "tower_batch"})
-    code = "".join(Path(str(module.__file__)).read_text() for module in (tower, backbone, encoder))
-    return config.corpus / f"tower-{corpus.key(settings + contract.digest() + code)}.safetensors"
+def once(file: Path, module: torch.nn.Module, train: Callable[[Progress], None], progress: Progress) -> None:
+    """Train a module, or take what an interrupted run of the same code, config and corpus left of it."""
+    if file.exists():
+        with safe_open(file, "pt") as left:
+            module.load_state_dict({name: left.get_tensor(name) for name in left.keys()})  # noqa: SIM118
+            progress.smooth = json.loads(left.metadata()["seen"])
+        return
+    train(progress)
+    with replacing(file) as part:
+        save_file(module.state_dict(), part, {"seen": json.dumps(progress.smooth)})
+
+
+def kept(
+    config: BaseConfig, corpus: Corpus, contract: Contract, settings: set[str], modules: Sequence[ModuleType]
+) -> Path:
+    """Where a trained part waits for the next one; named by all that decides it."""
+    told = config.model_dump_json(include=settings)
+    code = "".join(Path(str(module.__file__)).read_text() for module in (*modules, backbone, encoder))
+    return config.corpus / f"kept-{corpus.key(told + contract.digest() + code)}.safetensors"
 
 
 def _by_shape(images: list[Scene]) -> tuple[list[Scene], list[Scene]]:
@@ -186,21 +220,6 @@ def _by_shape(images: list[Scene]) -> tuple[list[Scene], list[Scene]]:
     return [s for s, shape in zip(images, shapes, strict=True) if shape[1] == shape[2]], [
         s for s, shape in zip(images, shapes, strict=True) if shape[1] != shape[2]
     ]
-
-
-class Progress:
-    """Smoothed values, one line every fifty steps on stderr."""
-
-    def __init__(self, what: str, steps: int) -> None:
-        self.what, self.steps, self.began = what, steps, time.monotonic()
-        self.smooth: dict[str, float] = {}
-
-    def __call__(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.smooth[name] = round(0.98 * self.smooth.get(name, value) + 0.02 * value, 5)
-        if step % 50 == 0 or step == self.steps:
-            shown = " ".join(f"{name} {value:.4f}" for name, value in self.smooth.items())
-            sys.stderr.write(f"{self.what} {step}/{self.steps} {time.monotonic() - self.began:.0f}s {shown}\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from PIL import Image
 
 from components.serving.ask import ask, speaks_of_sides
 from components.serving.page import write_page
+from model.imaging.reading.declared import Declared
 from model.interface.errors import BadInput
 from model.vlm import checkpoint as checkpoints
 from model.vlm.backbone import TinySize, tiny
@@ -69,7 +70,7 @@ def test_sides_are_refused_where_nobody_knows_them(photo, text, options):
 
 
 def test_declaring_the_frame_lets_sides_be_asked(checkpoint, photo):
-    said, prepared, _ = ask(checkpoint, photo, "Is the left kidney larger?", YES_NO, radiological=True)
+    said, prepared, _ = ask(checkpoint, photo, "Is the left kidney larger?", YES_NO, Declared(radiological=True))
     assert prepared.volume.frame_known
     assert said.steps
 

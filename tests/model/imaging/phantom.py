@@ -55,7 +55,11 @@ def slice_of(volume: Volume, plane: str, at: int) -> Volume:
 def save(path: Path, array: np.ndarray, affine: np.ndarray, orientation: np.ndarray | None = None) -> Path:
     """Write a NIfTI whose axes are stored in another order and direction, the affine telling so."""
     if orientation is not None:
-        affine = affine @ inv_ornt_aff(orientation, array.shape)
-        array = apply_orientation(array, orientation)
+        array, affine = stored_as(array, affine, orientation)
     nib.Nifti1Image(array, affine).to_filename(path)
     return path
+
+
+def stored_as(array: np.ndarray, affine: np.ndarray, orientation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Axes in another order and direction, and the affine that tells so."""
+    return apply_orientation(array, orientation), affine @ inv_ornt_aff(orientation, array.shape)

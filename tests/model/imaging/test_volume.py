@@ -2,9 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from model.imaging.volume import Volume
-from tests.model.imaging.phantom import AFFINE, head, slice_of
+from model.imaging.reading.files import oriented
+from model.imaging.volume import FileGrid, Volume
+from model.interface.boxes import Box
+from tests.model.imaging.phantom import AFFINE, ORIENTATIONS, head, slice_of, stored_as
 
 
 def test_spacing_is_read_from_the_affine():
@@ -51,3 +55,22 @@ def test_digest_does_not_depend_on_memory_layout():
     volume = head()
     fortran = replace(volume, voxels=np.asfortranarray(volume.voxels))
     assert fortran.digest == volume.digest
+
+
+@given(low=st.tuples(*[st.integers(0, 3)] * 3), size=st.tuples(*[st.integers(1, 4)] * 3), k=st.integers(0, 47))
+def test_a_box_of_a_turned_mask_is_the_turned_box(low, size, k):
+    """However the file lies, a box goes back to the voxels it is around."""
+    mask = np.zeros((7, 8, 9), np.float32)
+    mask[tuple(slice(a, a + n) for a, n in zip(low, size, strict=True))] = 1
+    stored, affine = stored_as(mask, AFFINE, ORIENTATIONS[k])
+    turned, back, index = oriented(stored, affine)
+    assert np.array_equal(turned, mask)
+    assert np.allclose(back, AFFINE)
+    grid = FileGrid((stored.shape[0], stored.shape[1], stored.shape[2]), index)
+    assert grid.box(box_of(turned)) == box_of(stored)
+    assert np.allclose(grid.affine(back), affine)
+
+
+def box_of(mask: np.ndarray) -> Box:
+    found = np.argwhere(mask)
+    return Box.of((*found.min(0).tolist(), *(found.max(0) + 1).tolist()))

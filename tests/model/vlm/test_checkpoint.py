@@ -109,10 +109,16 @@ def size_of(checkpoint: Checkpoint):
     )
 
 
-def test_a_contract_from_before_place_channels_means_grey(checkpoint: Checkpoint, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("told", "channels"), [({}, "grey"), ({"place_channels": True}, "place")])
+def test_an_older_contract_means_what_it_meant(
+    checkpoint: Checkpoint, tmp_path: Path, told: dict[str, bool], channels: str
+) -> None:
     row = json.loads(checkpoint.contract.model_dump_json())
-    assert row.pop("place_channels")
-    (tmp_path / "contract.json").write_text(json.dumps(row))
-    assert not Contract.load(tmp_path).place_channels
+    for name in ("channels", "ct_windows", "plane", "coverage"):
+        row.pop(name)
+    (tmp_path / "contract.json").write_text(json.dumps(row | {"ct_window_hu": [30, 100]} | told))
+    assert Contract.load(tmp_path) == checkpoint.contract.model_copy(
+        update={"channels": channels, "ct_windows": ((30.0, 100.0),)}
+    )
     checkpoint.contract.save(tmp_path)
     assert Contract.load(tmp_path) == checkpoint.contract

@@ -1,11 +1,16 @@
 """The engine against a cold, whole-row forward of transformers' own code."""
 
 from dataclasses import replace
+from math import prod
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model.imaging.prepare import Prepared
+from model.interface.boxes import Box
+from model.interface.grammar import write_box
 from model.interface.question import Question
 from model.vlm import engine
 from model.vlm.checkpoint import Checkpoint
@@ -49,10 +54,6 @@ IMAGE_ANSWER = (
     "<think>The left thalamus is at <|box_start|>[3,4,20,17]<|box_end|> "
     "It is at <|box_start|>[0,0,9,30]<|box_end|>.</think>A. Yes<|im_end|>"
 )
-VOLUME_ANSWER = (
-    "<think>At <|box_start|>[3,4,0,20,17,3]<|box_end|> and "
-    "<|box_start|>[8,8,2,12,30,3]<|box_end|>.</think>B. No<|im_end|>"
-)
 
 
 def cold_logprobs(checkpoint: Checkpoint, rollout: Rollout, pictures: list) -> torch.Tensor:
@@ -75,17 +76,36 @@ def cold_logprobs(checkpoint: Checkpoint, rollout: Rollout, pictures: list) -> t
     return scores.log_softmax(-1)
 
 
+@st.composite
+def answers(draw: st.DrawFn, shape: tuple[float, float, float]) -> tuple[str, list[Box]]:
+    """An answer with up to three boxes anywhere in model space, none of them all of it; and the boxes."""
+    boxes = []
+    for _ in range(draw(st.integers(1, 3))):
+        low = draw(st.tuples(*(st.integers(0, int(n) - 1) for n in shape)))
+        high = draw(st.tuples(*(st.integers(a + 1, int(n)) for a, n in zip(low, shape, strict=True))))
+        box = Box(low, high)
+        if prod(box.size) < prod(shape):
+            boxes.append(box)
+    thought = " and ".join(f"the left thalamus is at {write_box(box, flat=shape[2] == 1)}" for box in boxes)
+    return f"<think>{thought}.</think>{draw(st.sampled_from(['A. Yes', 'B. No']))}<|im_end|>", boxes
+
+
 @pytest.mark.parametrize("dimension", [2, 3])
+@given(data=st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_warm_equals_cold_after_every_round(
-    dimension: int, checkpoint: Checkpoint, image: Prepared, cuboid: Prepared, dictate
+    dimension: int, data: st.DataObject, checkpoint: Checkpoint, image: Prepared, cuboid: Prepared, dictate
 ) -> None:
-    prepared, words = (image, IMAGE_ANSWER) if dimension == 2 else (cuboid, VOLUME_ANSWER)
+    """Wherever it points and however often: ids, positions, crops and memory are those of the whole row, afresh."""
+    prepared = image if dimension == 2 else cuboid
+    words, boxes = data.draw(answers(prepared.frame.shape))
     dictate(words)
     (rollout,) = roll_out(checkpoint, [(prepared, question(dimension))], Sampling())
     trace = trace_of(rollout, checkpoint)
-    assert [step.crops for step in trace.steps] == ([1, 1, 0] if dimension == 2 else [2, 1, 0])
-    crops = [p for step in trace.steps if step.box for p in engine.crop(prepared, step.box, checkpoint.contract)]
-    cold = cold_logprobs(checkpoint, rollout, [*prepared.slices, *crops])
+    shown = [engine.crop(prepared, box, checkpoint.contract) for box in boxes]
+    assert [step.box for step in trace.steps] == [*boxes, None]
+    assert [step.crops for step in trace.steps] == [*map(len, shown), 0]
+    cold = cold_logprobs(checkpoint, rollout, [*prepared.slices, *(crop for some in shown for crop in some)])
     row = rollout.shared.ids + rollout.branch.ids
     sampled = [len(rollout.shared) + i for i, t in enumerate(rollout.branch.trained) if t]
     expected = torch.stack([cold[i - 1, row[i]] for i in sampled])

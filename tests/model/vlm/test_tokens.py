@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from model.interface import prompt
 from model.interface.boxes import Box
+from model.interface.grammar import write_box
 from model.interface.question import Remark
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.tokens import Strip, ask, open_study, reason
@@ -50,29 +51,41 @@ def test_the_prompt_is_what_the_chat_template_writes(checkpoint: Checkpoint) -> 
     assert vocabulary.own(expanded) == mine
 
 
-def test_exactly_what_the_assistant_says_is_trained(checkpoint: Checkpoint) -> None:
-    """The box's end tag and the token after a crop are; nothing from vision start to vision end is."""
+@st.composite
+def rationales(draw: st.DrawFn) -> tuple[list[Remark], list[list[tuple[int, int]]], bool]:
+    """Remarks, the grids shown after each one's box, and whether the study is an image."""
+    flat, remarks, shown = draw(st.booleans()), [], []
+    number = st.integers(0, 120)
+    for text in draw(st.lists(st.sampled_from(["The left thalamus is at", "It is on the left.", "No lesion"]))):
+        low = draw(st.tuples(number, number, st.just(0) if flat else number))
+        size = draw(st.tuples(*[st.integers(1, 99)] * 3))
+        points = draw(st.booleans())
+        high = tuple(a + b for a, b in zip(low, (*size[:2], 1 if flat else size[2]), strict=True))
+        remarks.append(Remark(text, Box.of((*low, *high)) if points else None))
+        shown.append(draw(GRIDS) if points else [])
+    return remarks, shown, flat
+
+
+@given(rationale=rationales(), option=st.sampled_from(["", "left", "the left thalamus"]))
+@QUIET
+def test_exactly_what_the_assistant_says_is_trained(rationale: tuple, option: str, checkpoint: Checkpoint) -> None:
+    """Tags of boxes and the token after a crop are; the question and all from vision start to vision end are not."""
+    remarks, shown, flat = rationale
     vocabulary = checkpoint.vocabulary
     branch = ask(Strip(), vocabulary, "where?")
     asked = len(branch)
-    remarks = [Remark("The left thalamus is at", Box.of((1, 2, 9, 8))), Remark("It is on the left.")]
-    reason(branch, vocabulary, remarks, [[(2, 2)], []], ("A", "left"), flat=True)
+    reason(branch, vocabulary, remarks, shown, ("A", option), flat=flat)
+    said = [i for i, trained in zip(branch.ids, branch.trained, strict=True) if trained]
+    thought = " ".join(r.text + (f" {write_box(r.box, flat=flat)}" if r.box else "") for r in remarks)
+    letter = f"A. {option}" if option else "A."
+    assert vocabulary.text(said) == (f"<think>{thought}" if remarks else "") + f"</think>{letter}<|im_end|>"
+    told = [i for i, trained in zip(branch.ids[asked:], branch.trained[asked:], strict=True) if not trained]
     assert not any(branch.trained[:asked])
-    inside, seen = False, []
-    for i in range(asked, len(branch)):
-        inside = inside or branch.ids[i] == vocabulary.vision_open
-        assert branch.trained[i] == (not inside)
-        if inside and branch.ids[i] == vocabulary.vision_close:
-            inside = False
-            assert branch.trained[i + 1]
-        if branch.trained[i]:
-            seen.append(branch.ids[i])
-    said = (
-        "<think>The left thalamus is at <|box_start|>[1,2,9,8]<|box_end|> It is on the left.</think>A. left<|im_end|>"
-    )
-    assert vocabulary.text(seen) == said
-    assert vocabulary.box_close in seen
-    assert branch.ids[-1] == vocabulary.turn_end
+    assert told == [
+        token
+        for rows, columns in (grid for grids in shown for grid in grids)
+        for token in (vocabulary.vision_open, *[vocabulary.image] * (rows * columns), vocabulary.vision_close)
+    ]
 
 
 def test_every_coordinate_is_one_token(checkpoint: Checkpoint) -> None:

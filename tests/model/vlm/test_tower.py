@@ -12,10 +12,10 @@ def pictures(n: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, height, width), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("place", [True, False])
+@pytest.mark.parametrize("place", ["place", "grey"])
 @pytest.mark.parametrize("size", [(16, 16), (32, 48), (48, 16)])
-def test_patches_are_those_of_the_image_processor(size: tuple[int, int], place: bool) -> None:
-    shown, contract = pictures(1, *size), SMALL.model_copy(update={"place_channels": place})
+def test_patches_are_those_of_the_image_processor(size: tuple[int, int], place: str) -> None:
+    shown, contract = pictures(1, *size), SMALL.model_copy(update={"channels": place})
     processor = Qwen2VLImageProcessorPil(
         patch_size=SMALL.patch, merge_size=SMALL.merge, image_mean=[MEAN] * 3, image_std=[STD] * 3, do_resize=False
     )
@@ -34,7 +34,7 @@ def test_green_and_blue_say_where_a_pixel_is_or_repeat_the_grey() -> None:
     assert (row == row[:1, :, :1]).all()
     assert (np.diff(row[0, :, 0].astype(int)) > 0).all()
     assert (row[0, 0, 0], row[0, -1, 0], column[0, 0, 0], column[0, 0, -1]) == (0, 255, 0, 255)
-    same = channels(shown, SMALL.model_copy(update={"place_channels": False}))
+    same = channels(shown, SMALL.model_copy(update={"channels": "grey"}))
     assert (same == shown[:, None]).all()
 
 

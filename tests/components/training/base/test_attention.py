@@ -1,13 +1,16 @@
 """What heads are taught to look at is what they really look at."""
 
+from copy import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from components.training.base.attention import Look, Watch
 from components.training.base.language import (
+    Drills,
     drill_rows,
-    drills_of,
     encode_scenes,
     looks_of,
     optimisers,
@@ -167,8 +170,7 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
 
 def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
     _, vocabulary, rows = taught
-    letters = drills_of(rows[1:])[:1]
-    drills = drill_rows(letters, 15, vocabulary, np.random.default_rng(0))
+    drills = drill_rows(Drills.about(rows[1:]).draw(15, np.random.default_rng(0)), vocabulary)
     assert [len(row.branches) for row, _ in drills] == [12, 3]
     for row, looks in drills:
         assert not row.features
@@ -184,13 +186,19 @@ def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
             assert start <= look.at.min() < look.at.max() < look.column
 
 
-def test_drills_are_drawn_of_all_kinds_alike(taught):
-    _, vocabulary, rows = taught
-    frequent, rare = drills_of(rows[1:])
-    drawn = drill_rows([frequent * 50, rare], 200, vocabulary, np.random.default_rng(0))
-    letters = [branch for row, _ in drawn for branch in row.branches if sum(branch.trained) == 2]
-    assert 70 < len(letters) < 130
-    assert drill_rows([], 12, vocabulary, np.random.default_rng(0)) == []
+def test_a_kind_of_drill_is_drawn_as_the_square_root_of_how_many_there_are(taught):
+    _, vocabulary, (_, often) = taught
+    ((question,),) = often.teacher.families
+    seldom = replace(often, teacher=copy(often.teacher))
+    seldom.teacher.families = [[replace(question, family="lesion analysis")]]
+    drills = Drills.about([often] * 25 + [seldom])
+    assert [len(kind) for kind in drills.kinds] == [25, 1]
+    drawn = drills.draw(600, np.random.default_rng(0))
+    assert 70 < sum(scene is seldom for scene, _ in drawn) < 130
+    assert Drills.about([often] * 25 + [seldom], evenness=1).share.tolist() == [0.5, 0.5]
+    assert Drills.about([often] * 25 + [seldom], drilled=()).kinds == []
+    assert Drills.about([]).draw(12, np.random.default_rng(0)) == []
+    assert drill_rows([], vocabulary) == []
 
 
 def test_every_trained_number_has_one_optimiser_and_only_layers_matrices_have_muon(taught):

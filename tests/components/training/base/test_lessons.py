@@ -65,9 +65,12 @@ def test_a_drill_gives_the_rationale_and_asks_for_the_letter_in_any_order(drawn)
 
 def test_a_conclusion_follows_from_given_boxes(drawn):
     teacher, _ = drawn
+    ((question,),) = teacher.families
+    assert [kind for kind, _ in teacher.drills()] == [("size comparison", 2, "letter")]
+    teacher.families = [[replace(question, family="spatial relationship")]]
     kinds = dict(teacher.drills())
-    assert list(kinds) == [("size comparison", 2, "letter"), ("size comparison", 2, "conclusion")]
-    lesson = kinds["size comparison", 2, "conclusion"]()
+    assert list(kinds) == [("spatial relationship", 2, "letter"), ("spatial relationship", 2, "conclusion")]
+    lesson = kinds["spatial relationship", 2, "conclusion"]()
     assert lesson.given.endswith(
         f"The right lobe is at {write_box(teacher.families[0][0].rationale[1].box, flat=teacher.flat)}"
     )

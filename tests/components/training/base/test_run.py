@@ -3,10 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.training.base import run as stage
+from components.training.base.language import teach
 from components.training.base.run import BaseConfig, run
 from model.interface.boxes import Box
 from model.vlm import checkpoint as folders
@@ -31,28 +33,44 @@ def config(tmp_path: Path) -> BaseConfig:
         tower_steps=2,
         tower_batch=(3, 3, 3, 3),
         steps=2,
-        letter_steps=1,
-        letters=(3, 3),
         rows=(3, 3),
         lessons=(2, 2),
         drills=(4, 2),
+        letter_steps=1,
+        letters=(3, 3),
     )
 
 
-def test_an_interrupted_run_keeps_its_tower_and_ends_in_the_same_bytes(config, monkeypatch):
+@pytest.mark.parametrize("half", [1, 2])
+def test_a_run_interrupted_in_either_half_ends_in_the_same_bytes(config, monkeypatch, half):
     metrics = run(config)
     assert json.loads(config.results.read_text()) == metrics
     assert (metrics["images"], metrics["volumes"]) == (3, 1)
     assert folders.load(config.out).digest == metrics["checkpoint"]
-    assert not list(config.corpus.glob("tower-*"))  # made again means made again
+    assert not list(config.corpus.glob("kept-*"))  # made again means made again
+    taught = 0
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    def once_more(*given: Any, **how: Any) -> None:
+        nonlocal taught
+        taught += 1
+        if taught == half:
+            raise KeyboardInterrupt
+        teach(*given, **how)
+
     again = config.model_copy(update={"out": config.out.with_name("again")})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(stage, "teach", stopped)
+        patch.setattr(stage, "teach", once_more)
         run(again)
-    assert len(list(config.corpus.glob("tower-*"))) == 1
+    assert len(list(config.corpus.glob("kept-*"))) == half
     monkeypatch.setattr(stage, "teach_tower", stopped)
-    assert run(again)["checkpoint"] == metrics["checkpoint"]
+    if half == 2:
+        monkeypatch.setattr(stage, "teach", only_letters)
+    assert run(again) == metrics
+
+
+def only_letters(*given: Any, **how: Any) -> None:
+    assert how["drilled"] == ("letter",)
+    teach(*given, **how)

@@ -8,16 +8,16 @@ voxels stay as stored. An oblique affine is kept: axes are permuted and flipped,
 import gzip
 import struct
 import zlib
+from math import prod
 from pathlib import Path
 from typing import IO
 
 import nibabel as nib
 import numpy as np
 from nibabel.affines import obliquity
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from nibabel.spatialimages import HeaderDataError
 
-from model.imaging.files import Stored, bounded, refused
+from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused, rescaled
 
 DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 """Real numbers of up to 64 bits."""
@@ -28,36 +28,38 @@ MM_A_UNIT = {1: 1000.0, 3: 0.001}
 SLACK = 1 << 20
 """Bytes that may follow the voxels."""
 OBLIQUE_DEGREES = 10
+MOST_4D_MIB = 4096
+"""Of all volumes of a 4-D file, of which one is kept, MiB as stored."""
 
 Header = nib.Nifti1Header
 Stream = IO[bytes] | gzip.GzipFile
 
 
-def read_nifti(path: Path) -> Stored:
-    """Read .nii or .nii.gz; raises BadInput naming the field."""
+def read_nifti(path: Path, index: int | None = None) -> Stored:
+    """Read .nii or .nii.gz; raises BadInput naming the field. index: which volume of a 4-D file, from 0."""
     try:
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
             header = _header(path, stream)
-            stored = _stored(path, stream, header)
+            stored = _stored(path, stream, header, index)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         broken = "a wrong checksum" if "CRC" in str(error) else "a truncated or damaged stream"
         raise refused(
             path, "the file does not decompress", field="gzip", found=broken, wanted="a whole file"
         ) from error
-    voxels = _rescaled(path, header, stored)
     warnings: list[str] = []
+    voxels = _rescaled(path, header, stored, warnings)
     affine = _affine(path, header, warnings)
     if affine is None:
         return _unframed(header, voxels, (*warnings, "no orientation in the file: left and right are not known"))
-    orientation = io_orientation(affine)
-    affine = affine @ inv_ornt_aff(orientation, voxels.shape)
+    turned, affine, to_file = oriented(voxels, affine)
     return Stored(
-        np.ascontiguousarray(apply_orientation(voxels, orientation)),
+        turned,
         affine,
         frame_known=True,
         spacing_known=True,
         hounsfield=True,
         warnings=tuple(warnings),
+        index=to_file,
     )
 
 
@@ -77,19 +79,25 @@ def _header(path: Path, stream: Stream) -> Header:
     return header
 
 
-def _stored(path: Path, stream: Stream, header: Header) -> np.ndarray:
+def _stored(path: Path, stream: Stream, header: Header, index: int | None) -> np.ndarray:
     """The voxels as stored, (x, y, z); reads the stream to its end."""
-    shape, dtype = _shape(path, header), header.get_data_dtype()
+    shape, volumes, dtype = _shape(path, header), _volumes(path, header, index), header.get_data_dtype()
     size = bounded(path, shape, dtype.itemsize)
+    if size * volumes > MOST_4D_MIB << 20:
+        found = f"{size * volumes >> 20} MiB in {volumes} volumes"
+        raise refused(path, "the file is over the size limit", field="dim", found=found, wanted=f"{MOST_4D_MIB} MiB")
     gap = _begin(path, header) - header.sizeof_hdr
     extension = stream.read(gap)
+    begun = stream.read(min(8, size)) if index else b""
+    _skip(stream, size * (index or 0) - len(begun))
     raw = stream.read(size)
     if len(extension) < gap or not raw:
         found = f"{header.sizeof_hdr + gap}, at or past the end"
         raise refused(path, "no voxel data in the file", field="vox_offset", found=found, wanted=f"{size} bytes there")
     if len(raw) < size:
         raise refused(path, "the voxels are truncated", field="voxels", found=f"{len(raw)} bytes", wanted=f"{size}")
-    _check_extension(path, header, len(extension), extension + raw[:8])
+    _check_extension(path, header, len(extension), extension + (begun or raw[:8]))
+    _skip(stream, size * (volumes - 1 - (index or 0)))
     if len(stream.read(SLACK + 1)) > SLACK:  # reading to the end is also what checks the gzip checksum
         raise refused(path, "more bytes than voxels", field="size", found="over 1 MiB too many", wanted=f"{size}")
     return np.frombuffer(raw, dtype).reshape(shape, order="F")
@@ -116,7 +124,7 @@ def _check_kind(path: Path, header: Header) -> None:
 
 
 def _shape(path: Path, header: Header) -> tuple[int, int, int]:
-    """(x, y, z) as stored; later axes must have length 1."""
+    """(x, y, z) as stored."""
     dim = [int(n) for n in header["dim"]]
     axes = dim[0]
     if not 2 <= axes <= 7:
@@ -124,16 +132,35 @@ def _shape(path: Path, header: Header) -> tuple[int, int, int]:
     for axis in range(1, axes + 1):
         if dim[axis] < 1:
             raise refused(path, "an axis has no length", field=f"dim[{axis}]", found=dim[axis], wanted="at least 1")
-    if any(n > 1 for n in dim[4 : axes + 1]):
+    return dim[1], dim[2], dim[3] if axes > 2 else 1
+
+
+def _volumes(path: Path, header: Header, index: int | None) -> int:
+    """How many volumes there are; raises BadInput where there are several and none was chosen."""
+    dim = [int(n) for n in header["dim"]]
+    axes, later = dim[0], prod(dim[4 : dim[0] + 1])
+    if index is None and later == 1:
+        return 1
+    if index is None or any(n > 1 for n in dim[5 : axes + 1]):
         raise refused(
             path,
             f"the image is {axes}-D",
             field="dim",
             found=f"{axes}-D, {' x '.join(map(str, dim[1 : axes + 1]))}",
             wanted="a 3-D image",
-            next="save one of its volumes as a file of its own, and give that",
+            next=f"choose one of its volumes with --index 0 to {later - 1}"
+            if later == dim[4]
+            else "save one of its volumes as a file of its own",
         )
-    return dim[1], dim[2], dim[3] if axes > 2 else 1
+    if not 0 <= index < later:
+        raise refused(path, "no such volume", field="--index", found=index, wanted=f"0 to {later - 1}")
+    return later
+
+
+def _skip(stream: Stream, n: int) -> None:
+    """Read past n bytes without keeping them: a gzip stream can't seek for free."""
+    while n > 0 and (read := len(stream.read(min(n, SLACK)))):
+        n -= read
 
 
 def _begin(path: Path, header: Header) -> int:
@@ -164,19 +191,18 @@ def _check_extension(path: Path, header: Header, room: int, start: bytes) -> Non
         raise refused(path, "damaged header", field="extension", found=f"{claimed} bytes", wanted=wanted)
 
 
-def _rescaled(path: Path, header: Header, stored: np.ndarray) -> np.ndarray:
-    """float32, slope and intercept applied."""
-    voxels = stored.astype(np.float32)
+def _rescaled(path: Path, header: Header, stored: np.ndarray, warnings: list[str]) -> np.ndarray:
+    """Slope and intercept applied."""
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
-    if not np.isfinite(slope) or slope == 0:  # "not scaled", says the standard
-        return voxels
+    if not np.isfinite(slope) or slope == 0:  # "not scaled", says the standard, but not of NaN
+        if not np.isfinite(slope) and np.isfinite(inter):
+            warnings.append("scl_slope is not a number: the voxels are taken as they are stored")
+        return rescaled(stored, 1, 0)
     if not np.isfinite(inter):
         raise refused(path, "damaged header", field="scl_inter", found="not a number", wanted="a number")
-    finite = np.isfinite(voxels).all()
-    with np.errstate(over="ignore", invalid="ignore"):
-        voxels *= np.float32(slope)  # in place: a volume may fill half the memory
-        voxels += np.float32(inter)
-    if finite and not np.isfinite(voxels).all():
+    voxels = rescaled(stored, slope, inter)
+    # the ends say whether all are finite, without a mask of the volume's size
+    if np.isfinite([stored.min(), stored.max()]).all() and not np.isfinite([voxels.min(), voxels.max()]).all():
         found = f"overflow at {slope:g}"
         raise refused(path, "rescaling overflows", field="scl_slope", found=found, wanted="values in float32")
     return voxels
@@ -184,7 +210,8 @@ def _rescaled(path: Path, header: Header, stored: np.ndarray) -> np.ndarray:
 
 def _affine(path: Path, header: Header, warnings: list[str]) -> np.ndarray | None:
     """Voxel index to mm, or None where the file has none; tells what was assumed in `warnings`."""
-    sform, qform = _form(path, header, "sform"), _form(path, header, "qform")
+    sform = _form(path, header, "sform")
+    qform = _form(path, header, "qform", needed=sform is None)
     affine = qform if sform is None else sform
     if affine is None:
         return None
@@ -197,15 +224,22 @@ def _affine(path: Path, header: Header, warnings: list[str]) -> np.ndarray | Non
     angle = float(np.degrees(obliquity(affine)).max())
     if angle > OBLIQUE_DEGREES:
         warnings.append(f"oblique by {angle:.0f} degrees: shown along the scan's own axes")
-    to_mm = np.diag([*[MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)] * 3, 1.0])
-    return to_mm @ affine
+    affine = np.diag([*[_mm_a_unit(header)] * 3, 1.0]) @ affine
+    check_scale(path, affine)
+    return affine
 
 
-def _form(path: Path, header: Header, name: str) -> np.ndarray | None:
-    """The sform or qform, None when its code is 0."""
+def _mm_a_unit(header: Header) -> float:
+    return MM_A_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
+def _form(path: Path, header: Header, name: str, needed: bool = True) -> np.ndarray | None:
+    """The sform or qform, None when its code is 0; or when it is broken and not needed."""
     try:
         form = header.get_sform(coded=True)[0] if name == "sform" else header.get_qform(coded=True)[0]
     except (HeaderDataError, ValueError) as error:
+        if not needed:
+            return None
         raise refused(path, "damaged header", field=name, found="no rotation", wanted="a unit quaternion") from error
     return None if form is None else np.asarray(form, float)
 
@@ -218,7 +252,7 @@ def _apart(a: np.ndarray, b: np.ndarray, shape: tuple[int, int, int]) -> float:
 
 def _unframed(header: Header, voxels: np.ndarray, warnings: tuple[str, ...]) -> Stored:
     """Voxels as stored, with their spacing where there is one."""
-    spacing = np.array(header["pixdim"][1:4], float)
+    spacing = np.array(header["pixdim"][1:4], float) * _mm_a_unit(header)
     known = bool(np.isfinite(spacing).all() and (spacing > 0).all())
     if not known:
         spacing, warnings = np.ones(3), (*warnings, "no voxel size in the file: 1 mm is assumed")

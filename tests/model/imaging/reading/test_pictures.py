@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.imaging.pictures import read_npy, read_picture
+from model.imaging.reading.declared import Declared
+from model.imaging.reading.pictures import read_picture
+from model.imaging.reading.read import read_volume
 from model.interface.errors import BadInput
 
 GREY = np.random.default_rng(0).integers(0, 256, (30, 20), dtype=np.uint8)
@@ -36,12 +38,6 @@ PNG_FAULTS = {
     "checksum": (spoiled(), "data", "checksum", "whole"),
     "no width": (claiming(0, 5), "size", "width 0", "at least 1"),
     "huge": (claiming(50000, 50000), "size", "2500 MP", "50 MP"),
-    "colour": (
-        png(np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)),
-        "channels",
-        "RGB",
-        "R = G = B",
-    ),
 }
 
 
@@ -74,9 +70,29 @@ def test_a_16_bit_png_keeps_its_depth(tmp_path):
 
 def test_grey_stored_as_rgb_is_grey(tmp_path):
     (tmp_path / "scan.png").write_bytes(png(np.stack([GREY] * 3, axis=2)))
-    assert np.array_equal(read_picture(tmp_path / "scan.png", ".png").voxels[:, :, 0].T, GREY)
+    assert np.array_equal(read_volume(tmp_path / "scan.png").voxels[:, :, 0].T, GREY)
     Image.fromarray(np.stack([GREY] * 3, axis=2)).save(tmp_path / "scan.jpg", quality=95)
-    assert np.abs(read_picture(tmp_path / "scan.jpg", ".jpg").voxels[:, :, 0].T - GREY).mean() < 10
+    assert np.abs(read_volume(tmp_path / "scan.jpg").voxels[:, :, 0].T - GREY).mean() < 10
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
+def test_colours_stay_colours(tmp_path, kind):
+    rgb = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / f"scan.{kind}", lossless=True)
+    volume = read_volume(tmp_path / f"scan.{kind}")
+    assert volume.is_colour
+    assert np.array_equal(volume.voxels[:, :, 0].transpose(1, 0, 2), rgb)
+
+
+def test_one_page_of_several_is_chosen(tmp_path):
+    pages = [Image.fromarray(GREY // n) for n in (1, 2, 4)]
+    pages[0].save(tmp_path / "scan.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(BadInput, match="several pictures") as caught:
+        read_volume(tmp_path / "scan.tiff")
+    assert "--index 0 to 2" in caught.value.next
+    assert np.array_equal(read_volume(tmp_path / "scan.tiff", Declared(index=2)).voxels[:, :, 0].T, GREY // 4)
+    with pytest.raises(BadInput, match="no such picture"):
+        read_volume(tmp_path / "scan.tiff", Declared(index=3))
 
 
 def test_transparency_becomes_black(tmp_path):
@@ -92,45 +108,16 @@ def test_a_jpeg_is_turned_as_its_exif_says(tmp_path):
     assert read_picture(tmp_path / "scan.jpg", ".jpg").voxels.shape == (30, 20, 1)
 
 
-def test_npy_is_row_column_or_slice_row_column(tmp_path):
-    path = tmp_path / "scan.npy"
-    np.save(path, GREY)
-    assert np.array_equal(read_npy(path).voxels, GREY.T[:, :, None])
-    stack = np.random.default_rng(0).random((5, 7, 9))
-    np.save(path, stack)
-    assert np.allclose(read_npy(path).voxels, stack.transpose(2, 1, 0))
+def test_a_deep_tiff_whose_lowest_value_is_white_is_turned(tmp_path):
+    ramp = (np.arange(600).reshape(30, 20) * 100).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "scan.tif", tiffinfo={262: 0})
+    seen = read_volume(tmp_path / "scan.tif").voxels[:, :, 0].T
+    assert np.array_equal(seen, ramp.max() - ramp.astype(float))
 
 
-def claimed_npy(shape: tuple[int, ...]) -> bytes:
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
-    return out.getvalue()
-
-
-NPY_FAULTS = {
-    "pickle": (np.array([{"a": 1}], dtype=object), "dtype", "pickle", "numbers"),
-    "records": (np.zeros((5, 5), [("R", "u1"), ("G", "u1")]), "dtype", "R", "integers or floats"),
-    "complex": (np.zeros((5, 5), complex), "dtype", "complex", "integers or floats"),
-    "1-D": (np.zeros(9), "shape", "(9,)", "2 or 3 axes"),
-    "4-D": (np.zeros((2, 3, 4, 5)), "shape", "(2, 3, 4, 5)", "2 or 3 axes"),
-    "RGB": (np.zeros((20, 30, 3)), "shape", "(20, 30, 3)", "(slice, row, column)"),
-    "empty": (np.zeros((0, 5, 5)), "shape", "(0, 5, 5)", "no axis of length 0"),
-    "huge": (claimed_npy((100000, 100000, 100)), "shape", "3.6 TiB", "512 MiB"),
-    "cut": (claimed_npy((8, 8)) + bytes(100), "data", "100 bytes", "256"),
-    "negative": (claimed_npy((-4, -4)) + bytes(64), "shape", "(-4, -4)", "no axis of length 0"),
-    "torn": (claimed_npy((8, 8)).replace(b"}", b"("), "header", "not a .npy", "numpy.save"),
-    "header": (b"\x93NUMPY\x01\x00\x10\x00not a dictionary", "header", "not a .npy", "numpy.save"),
-}
-
-
-@pytest.mark.parametrize("fault", NPY_FAULTS)
-def test_a_bad_npy_is_refused_with_field_found_and_wanted(tmp_path, fault):
-    content, field, found, wanted = NPY_FAULTS[fault]
-    path = tmp_path / "scan.npy"
-    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content, allow_pickle=True)
-    with pytest.raises(BadInput) as caught:
-        read_npy(path)
-    told = caught.value.where
-    assert told.startswith(f"scan.npy, {field}: found ")
-    assert found in told.split(", wanted ")[0]
-    assert wanted in told.split(", wanted ")[-1]
+def test_nothing_is_chosen_where_there_is_nothing_to_choose(tmp_path):
+    np.save(tmp_path / "scan.npy", GREY)
+    (tmp_path / "scan.png").write_bytes(png())
+    for name, declared in (("scan.npy", Declared(index=0)), ("scan.png", Declared(series=1))):
+        with pytest.raises(BadInput, match="nothing to choose"):
+            read_volume(tmp_path / name, declared)

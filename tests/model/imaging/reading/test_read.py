@@ -5,22 +5,23 @@ import pytest
 from PIL import Image
 
 from model.imaging.prepare import prepare
-from model.imaging.read import read_volume
+from model.imaging.reading.declared import Declared
+from model.imaging.reading.read import read_volume
 from model.interface.errors import BadInput
 from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, head, save, slice_of, voxels
 
 
-def with_value(value: float) -> np.ndarray:
+def with_values(value: float, n: int) -> np.ndarray:
     array = voxels()
-    array[3, 3, 3] = value
+    array.ravel()[:n] = value
     return array
 
 
 FAULTS = {
-    "nan": (with_value(np.nan), "voxels", "1 NaN", "finite"),
-    "infinite": (with_value(np.inf), "voxels", "1 infinite", "finite"),
+    "nan": (with_values(np.nan, 900), "voxels", "900 NaN", "finite"),
+    "infinite": (with_values(np.inf, 900), "voxels", "900 infinite", "finite"),
     "constant": (np.full((8, 8, 8), 7, np.float32), "voxels", "7 everywhere", "a picture"),
-    "line": (np.arange(300, dtype=np.float32).reshape(1, 1, 300), "shape", "1 x 1 x 300", "one axis of length 1"),
+    "line": (np.arange(300, dtype=np.float32).reshape(1, 1, 300), "shape", "1 x 1 x 300", "an aspect of at most 200:1"),
     "narrow": (np.arange(900, dtype=np.float32).reshape(1, 2, 450), "shape", "1 x 2 x 450", "200:1"),
 }
 
@@ -45,10 +46,22 @@ def test_an_empty_file_is_refused(tmp_path, name):
         read_volume(tmp_path / name)
 
 
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "9 NaN"), (np.inf, "9 infinite"), (-np.inf, "9 infinite")])
+def test_a_few_voxels_without_a_value_are_filled_and_told(tmp_path, value, told):
+    volume = read_volume(save(tmp_path / "scan.nii", with_values(value, 9), AFFINE))
+    assert any(told in warning for warning in volume.warnings)
+    filled = volume.voxels.ravel()[:9]
+    assert set(filled.tolist()) == {300.0 if value == np.inf else 0.0}
+
+
 def test_what_is_no_file_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "folder.nii").mkdir()
-    for name, told in (("pipe.nii", "a regular file"), ("folder.nii", "one file"), ("absent.nii", "a readable file")):
+    for name, told in (
+        ("pipe.nii", "a regular file"),
+        ("folder.nii", "a DICOM series"),
+        ("absent.nii", "a readable file"),
+    ):
         with pytest.raises(BadInput) as caught:
             read_volume(tmp_path / name)
         assert told in caught.value.where
@@ -56,7 +69,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
 
 def test_an_unknown_modality_is_refused(tmp_path):
     with pytest.raises(BadInput, match="unknown modality 'PET'"):
-        read_volume(tmp_path / "scan.nii", modality="PET")
+        read_volume(tmp_path / "scan.nii", Declared("PET"))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS[::5], ids=str)
@@ -72,7 +85,7 @@ def test_a_single_slice_finds_its_plane(tmp_path, plane, orientation):
 
 def test_a_ct_is_guessed_from_air_and_said_so(tmp_path):
     path = save(tmp_path / "scan.nii", voxels() - 1000, AFFINE)
-    guessed, told = read_volume(path), read_volume(path, modality="MR")
+    guessed, told = read_volume(path), read_volume(path, Declared("MR"))
     assert guessed.modality == "CT"
     assert any("taken for a CT" in warning for warning in guessed.warnings)
     assert told.modality == "MR"
@@ -85,7 +98,7 @@ def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
     array = np.zeros((40, 40), np.uint8)
     array[:10, :10] = 200
     Image.fromarray(array).save(path)
-    plain, declared = read_volume(path), read_volume(path, radiological=True)
+    plain, declared = read_volume(path), read_volume(path, Declared(radiological=True))
     assert (plain.plane, plain.frame_known) == ("image", False)
     assert (declared.plane, declared.frame_known) == ("axial", True)
     assert declared.voxels[-5, -5, 0] == 200, "top left is the patient's right, anterior"
@@ -96,14 +109,14 @@ def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
 
 def test_a_declared_frame_gives_way_to_the_files_own(tmp_path):
     path = save(tmp_path / "scan.nii", voxels(), AFFINE)
-    plain, declared = read_volume(path), read_volume(path, radiological=True)
+    plain, declared = read_volume(path), read_volume(path, Declared(radiological=True))
     assert np.array_equal(plain.voxels, declared.voxels)
     assert any("not used" in warning for warning in declared.warnings)
 
 
 def test_grey_levels_are_never_hounsfield_units(tmp_path):
     Image.fromarray(np.eye(40, dtype=np.uint8) * 200).save(tmp_path / "scan.png")
-    volume = read_volume(tmp_path / "scan.png", modality="CT")
+    volume = read_volume(tmp_path / "scan.png", Declared("CT"))
     assert volume.modality == ""
     assert any("not Hounsfield" in warning for warning in volume.warnings)
 

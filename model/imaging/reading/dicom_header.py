@@ -1,0 +1,235 @@
+"""One DICOM file's header: an allow-list of tags, read without its pixels and without trust.
+
+Only the tags of `TAGS` are ever read, so names, dates and free text can't get out. What a file claims is checked
+against its size before anything is inflated or allocated.
+"""
+
+import re
+import struct
+import warnings
+import zlib
+from collections import abc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pydicom
+from pydicom.config import IGNORE
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from model.imaging.reading.files import LIMIT_MIB, refused
+from model.imaging.reading.sources import Source
+from model.interface.errors import BadInput
+
+TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "StudyInstanceUID", "Modality",
+    "ImageType", "SpecificCharacterSet", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation", "PlanarConfiguration",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio",
+    "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient", "ImageOrientationPatient",
+    "PatientOrientation", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
+    "BurnedInAnnotation", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+"""All that is read of a header."""
+WHOLE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation")
+SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence")
+VIDEO = ("MPEG", "HEVC", "H.264", "H.265", "SMPTE")
+LONGEST_VALUE = 1 << 16
+"""Bytes of a value of the file meta group."""
+DEEPEST = 32
+"""Sequences in sequences."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    source: Source
+    tags: Dataset
+    syntax: UID
+    pixels: int
+    """Bytes of PixelData in the file; 0 when it has none."""
+    executable: bool
+    """The preamble is a program's."""
+
+    def number(self, name: str) -> int:
+        return int(self.tags.get(name) or 0)
+
+    @property
+    def frames(self) -> int:
+        return max(1, self.number("NumberOfFrames"))
+
+    @property
+    def series(self) -> str:
+        return str(self.tags.get("SeriesInstanceUID") or "")
+
+
+def header_of(path: Path, source: Source) -> Header | None:
+    """What the allow-list keeps of a file; None of a file in a folder or zip that is no DICOM."""
+    start = source.head(132)
+    if start[128:] != b"DICM":
+        if source.member or path.is_dir():
+            return None
+        raise refused(path, "not a DICOM file", field="preamble", found="no DICM at byte 128", wanted="a DICOM file")
+    with source.open() as stream:
+        stream.seek(132)
+        syntax = _syntax(path, stream)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            _check_inflated(path, stream)
+        stream.seek(0)
+        tags, pixels = _parsed(path, stream, syntax)
+    return Header(source, tags, syntax, pixels, start[:2] == b"MZ")
+
+
+def _syntax(path: Path, stream: BinaryIO) -> UID:
+    """TransferSyntaxUID of the file meta group, read by hand: pydicom would inflate a deflated file first."""
+    found = ""
+    while len(head := stream.read(8)) == 8:
+        group, element, vr, length = struct.unpack("<HH2sH", head)
+        if group != 2:
+            break
+        if vr in (b"OB", b"UN", b"SQ", b"UT", b"OW"):
+            length = struct.unpack("<I", (stream.read(4) + bytes(4))[:4])[0]
+        value = stream.read(min(length, LONGEST_VALUE))
+        stream.seek(length - len(value), 1)
+        if element == 0x10:
+            found = value.decode("ascii", "replace").rstrip("\0 ")
+    syntax = UID(found, validation_mode=IGNORE)
+    if not syntax.is_transfer_syntax or syntax.is_private:
+        known = "a transfer syntax of the standard"
+        told = found if re.fullmatch(r"[0-9.]{1,64}", found) else "no UID"
+        raise refused(path, "unknown transfer syntax", field="transfer syntax", found=told, wanted=known)
+    if any(word in syntax.name for word in VIDEO):
+        raise refused(path, "video is not read", field="transfer syntax", found=syntax.name, wanted="pictures")
+    return syntax
+
+
+def _check_inflated(path: Path, stream: BinaryIO) -> None:
+    """Inflate what follows the file meta group, keeping nothing, until the limit."""
+    stream.seek(140)
+    length = struct.unpack("<I", stream.read(4))[0]
+    stream.seek(144 + length)
+    machine, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    try:
+        while raw := machine.unconsumed_tail or stream.read(1 << 16):
+            total += len(machine.decompress(raw, 1 << 20))
+            if total > LIMIT_MIB << 20:
+                found = f"more than {LIMIT_MIB} MiB once inflated"
+                raise refused(path, "the file is too large", field="size", found=found, wanted=f"up to {LIMIT_MIB} MiB")
+    except zlib.error as error:
+        raise refused(path, "the file does not inflate", field="data", found="damage", wanted="a whole file") from error
+
+
+def _parsed(path: Path, stream: BinaryIO, syntax: UID) -> tuple[Dataset, int]:
+    """The tags of the allow-list, each read once, and the bytes of PixelData."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tags = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+            pixels = _pixel_bytes(path, stream, syntax, *map(bool, tags.original_encoding))
+            depth = _depth(tags)
+        except RecursionError as error:
+            raise _nested(path, "hundreds of levels") from error
+        except InvalidDicomError as error:
+            raise refused(path, "not a DICOM file", field="header", found="damage", wanted="a DICOM file") from error
+        except (ValueError, KeyError, AttributeError, NotImplementedError, EOFError, struct.error, OSError) as error:
+            raise _damaged(path, "header", type(error).__name__) from error
+        for tag in list(tags.keys()):
+            try:
+                tags[tag]  # converts it
+            except Exception as error:  # pydicom raises a dozen types here
+                raw = bytes(getattr(tags.get_item(tag), "value", b"") or b"")[:16]
+                name = keyword_for_tag(tag)
+                raise _damaged(
+                    path, name, f"{raw.decode('ascii', 'replace').strip()!r}, truncated or no value"
+                ) from error
+    if depth > DEEPEST:
+        raise _nested(path, f"{depth} levels")
+    for name in WHOLE:
+        if not isinstance(tags.get(name, 0) or 0, int):
+            raise _damaged(path, name, "several values, or no whole number")
+    for name in SEQUENCES:
+        if not isinstance(tags.get(name, Sequence()), Sequence):
+            raise _damaged(path, name, "no sequence")
+    return tags, pixels
+
+
+def _pixel_bytes(path: Path, stream: BinaryIO, syntax: UID, is_implicit: bool, is_little: bool) -> int:
+    """Bytes of the PixelData element the stream stands at, 0 where there is none.
+
+    is_implicit, is_little: as the data set was really written, which the transfer syntax may not say.
+    """
+    if syntax == DeflatedExplicitVRLittleEndian:  # in memory already, and bounded
+        return -1
+    at = stream.tell()
+    there = stream.seek(0, 2) - at
+    stream.seek(at)
+    end = "<" if is_little else ">"
+    head = stream.read(12)
+    if len(head) < 8 or struct.unpack(f"{end}HH", head[:4]) not in ((0x7FE0, 0x10), (0x7FE0, 8), (0x7FE0, 9)):
+        return 0
+    if is_implicit:
+        begin, length = 8, struct.unpack(f"{end}I", head[4:8])[0]
+    else:
+        begin, length = 12, struct.unpack(f"{end}I", head[8:12].ljust(4, b"\0"))[0]
+    if length == 0xFFFFFFFF:
+        return there - begin
+    if length > there - begin:
+        found, wanted = f"{there - begin} bytes", f"{length} bytes"
+        raise refused(path, "the pixels are truncated", field="(7FE0,0010) PixelData", found=found, wanted=wanted)
+    return length
+
+
+def _depth(tags: Dataset, level: int = 0) -> int:
+    below = [
+        _depth(item, level + 1)
+        for tag in tags.keys()  # noqa: SIM118 - iterating a Dataset converts its elements
+        if getattr(tags.get_item(tag), "VR", "") == "SQ" and level < DEEPEST + 1
+        for item in tags[tag].value
+    ]
+    return max(below, default=level)
+
+
+def _nested(path: Path, found: str) -> BadInput:
+    wanted = f"up to {DEEPEST}"
+    return refused(path, "sequences are nested too deep", field="header", found=f"nested {found}", wanted=wanted)
+
+
+def _damaged(path: Path, field: str, found: str) -> BadInput:
+    return refused(path, "the DICOM header is truncated or damaged", field=field, found=found, wanted="a whole file")
+
+
+def numbers(path: Path, name: str, value: Any, n: int) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in several(value))
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != n or not np.isfinite(numbers).all():
+        found = ", ".join(str(part)[:16] for part in several(value)[:6]) or "nothing"
+        raise refused(path, "damaged header", field=name, found=found, wanted=f"{n} finite numbers")
+    return numbers
+
+
+def found_in(groups: abc.Sequence[Dataset], sequence: str, name: str) -> Any:
+    """A value of the first group that has it, inside the sequence or, in a classic header, beside it."""
+    for group in groups:
+        item = item_of(group, sequence)
+        for place in (item, group):
+            if place is not None and place.get(name) is not None:
+                return place.get(name)
+    return None
+
+
+def item_of(tags: Dataset, sequence: str) -> Dataset | None:
+    items = tags.get(sequence)
+    return items[0] if items else None
+
+
+def several(value: Any) -> list[Any]:
+    """A value of multiplicity 1 or more, as a list."""
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | bytes | int | float) else list(value)

@@ -1,0 +1,114 @@
+"""Where a study's bytes come from: one file, a folder, or a zip that is never unpacked to disk.
+
+A zip is bounded by what its directory claims before a byte of it is inflated, and again while inflating.
+"""
+
+import io
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from model.imaging.reading.files import LIMIT_MIB, refused
+
+MOST_FILES = 5000
+"""Files of a folder or a zip."""
+JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a study; its name is for telling it apart in an error, nothing else."""
+
+    name: str
+    path: Path
+    """The file, or the zip it is in."""
+    archive: zipfile.ZipFile | None = None
+    member: str = ""
+
+    def head(self, n: int) -> bytes:
+        """The first n bytes, inflating no more."""
+        if self.archive is None:
+            with self.path.open("rb") as stream:
+                return stream.read(n)
+        return self._inflated(n)
+
+    def open(self) -> BinaryIO:
+        if self.archive is None:
+            return self.path.open("rb")
+        raw = self._inflated((LIMIT_MIB << 20) + 1)
+        if len(raw) > LIMIT_MIB << 20:
+            wanted = f"up to {LIMIT_MIB} MiB"
+            raise refused(self.path, "a file in the zip is too large", field="zip", found="more", wanted=wanted)
+        return io.BytesIO(raw)
+
+    def _inflated(self, most: int) -> bytes:
+        assert self.archive is not None
+        try:
+            with self.archive.open(self.member) as stream:
+                return stream.read(most)
+        except Exception as error:  # each compression raises errors of its own
+            raise refused(
+                self.path, "a file in the zip can't be read", field="zip", found="damaged data", wanted="a whole zip"
+            ) from error
+
+
+def sources_of(path: Path) -> Iterator[Source]:
+    """The file itself, the files under a folder, or those in a zip, by name; raises BadInput."""
+    if path.is_dir():
+        yield from _in_folder(path)
+    elif path.name.lower().endswith(".zip"):
+        yield from _in_zip(path)
+    else:
+        yield Source(path.name, path)
+
+
+def _in_folder(folder: Path) -> Iterator[Source]:
+    found = []
+    for path in folder.rglob("*"):
+        if not path.name.startswith(".") and path.name not in JUNK and path.is_file():
+            found.append(path)
+        if len(found) > MOST_FILES:
+            raise _too_many(folder, f"more than {MOST_FILES} files")
+    for path in sorted(found):
+        yield Source(path.name, path)
+
+
+def _in_zip(path: Path) -> Iterator[Source]:
+    try:
+        archive = zipfile.ZipFile(path)
+        members = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, ValueError) as error:
+        raise refused(path, "the zip can't be read", field="zip", found="damaged data", wanted="a whole zip") from error
+    _check_members(path, members)
+    for info in members:  # the archive stays open for whoever holds a source
+        inside = PurePosixPath(info.filename.replace("\\", "/"))
+        if not {inside.parts[0], inside.name} & set(JUNK):
+            yield Source(inside.name, path, archive, info.filename)
+
+
+def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """By what the zip's directory claims, before anything is inflated."""
+    if len(members) > MOST_FILES:
+        raise _too_many(path, f"{len(members)} files")
+    if (size := sum(info.file_size for info in members)) > LIMIT_MIB << 20:
+        found = f"{size >> 20} MiB once inflated"
+        raise refused(path, "the zip is too large", field="zip", found=found, wanted=f"up to {LIMIT_MIB} MiB")
+    for info in members:
+        inside = PurePosixPath(info.filename.replace("\\", "/"))
+        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
+            raise refused(
+                path, "a name in the zip leaves the folder", field="zip", found="a path with ..", wanted="plain names"
+            )
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise refused(path, "the zip holds a link", field="zip", found="a symbolic link", wanted="files")
+        if info.flag_bits & 1:
+            raise refused(path, "the zip is encrypted", field="zip", found="a password", wanted="none")
+        if info.filename.lower().endswith((".zip", ".gz", ".tar", ".7z")):
+            raise refused(path, "a zip in the zip", field="zip", found="a nested archive", wanted="DICOM files")
+
+
+def _too_many(path: Path, found: str) -> Exception:
+    return refused(path, "too many files", field="files", found=found, wanted=f"up to {MOST_FILES}")

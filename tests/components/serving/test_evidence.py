@@ -27,6 +27,7 @@ from model.interface.question import Question
 from model.interface.trace import Step, Trace
 from tests.model.imaging.phantom import AFFINE, BLOB, CONTRACT, ORIENTATIONS, SHAPE, save, stored_as, voxels
 from tests.model.imaging.reading import dicoms
+from tests.model.imaging.reading.test_dicom import multi_frame
 
 TURN = np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1.0]])
 
@@ -166,6 +167,22 @@ def test_dicom_objects_put_the_box_where_the_trace_does(tmp_path, kind, orientat
     assert (np.abs(np.ravel(inside) - found.mm) <= np.tile(pitch, 2) * 0.51).all()
     assert written.PatientID == dicoms.CANARY, "it belongs to the study it was made for"
     assert written.StudyInstanceUID == dicoms.STUDY
+
+
+def test_a_multi_frame_file_is_segmented_on_the_frames_the_box_crosses(tmp_path):
+    """Its frames are stored out of order; the mask of each must be that of its own place."""
+    path = dicoms.save(tmp_path / "a", [multi_frame()]) / "0000.dcm"
+    one = asked(path)
+    [found] = evidence_of(one.trace, one.prepared)
+    written = pydicom.dcmread(one.write_evidence(tmp_path / "boxes.seg.dcm"))
+    z = []
+    for mask, group in zip(written.pixel_array, written.PerFrameFunctionalGroupsSequence, strict=True):
+        if mask.any():
+            z.append(float(group.PlanePositionSequence[0].ImagePositionPatient[2]))
+    pitch = one.prepared.volume.spacing_mm[2]
+    assert found.mm is not None
+    assert abs(min(z) - pitch / 2 - found.mm[2]) <= 0.51 * pitch
+    assert abs(max(z) + pitch / 2 - found.mm[5]) <= 0.51 * pitch
 
 
 def test_a_tilted_series_is_segmented_on_its_own_slices(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedCTImageStorage
 
 from model.imaging.prepare import prepare
 from model.imaging.reading.declared import Declared
@@ -406,7 +407,8 @@ def multi_frame() -> pydicom.Dataset:
         groups.append(group)
     whole.SharedFunctionalGroupsSequence = Sequence([shared])
     whole.PerFrameFunctionalGroupsSequence = Sequence(groups)
-    return with_(whole, RescaleSlope=None, RescaleIntercept=None, RescaleType=None)
+    whole.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    return with_(whole, SOPClassUID=EnhancedCTImageStorage, RescaleSlope=None, RescaleIntercept=None, RescaleType=None)
 
 
 def test_functional_groups_give_each_frame_its_place(tmp_path):

@@ -34,6 +34,8 @@ MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
     "StudyID", "ReferringPhysicianName",
 )  # fmt: skip
+ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What highdicom raises at headers it can't use."""
 LABEL = 64
 """Characters of a label (VR LO)."""
 
@@ -49,14 +51,12 @@ def write_dicom(trace: Trace, prepared: Prepared, source: Path, declared: Declar
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they would tell a name that is written oddly
         try:
-            made = _segmentation(out, found, prepared, placed) if kind_of(out) == ".seg.dcm" else report(found, placed)
-        except (
-            AttributeError,
-            IndexError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # of odd headers
+            if kind_of(out) == ".seg.dcm":
+                _check_segmentable(out, placed)
+                made = segmentation(found, prepared, placed)
+            else:
+                made = report(found, placed)
+        except ODD as error:
             told = f"{type(error).__name__} from it"
             raise _refused(out, "highdicom can't write beside this series", told, "a series as PS3.3 has it") from error
     with replacing(out) as part:
@@ -80,12 +80,11 @@ def _complete(out: Path, dataset: Dataset, placed: Placed) -> None:
         dataset.SliceThickness = placed.step
 
 
-def _segmentation(out: Path, found: Sequence[Evidence], prepared: Prepared, placed: Placed) -> hd.seg.Segmentation:
+def _check_segmentable(out: Path, placed: Placed) -> None:
     if not placed.datasets[0].get("FrameOfReferenceUID"):
         raise _refused(out, "a segmentation needs a place in the patient", "no FrameOfReferenceUID", "one")
     if len(placed.datasets) > 1 and any(map(_is_multiframe, placed.datasets)):
         raise _refused(out, "a segmentation refers to one multi-frame file", f"{len(placed.datasets)} of them", "one")
-    return segmentation(found, prepared, placed)
 
 
 def segmentation(found: Sequence[Evidence], prepared: Prepared, placed: Placed) -> hd.seg.Segmentation:

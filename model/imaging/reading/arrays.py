@@ -7,7 +7,6 @@ to mm, RAS+), or one array as a .npy has it. No more of it is inflated than its 
 import io
 import zipfile
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -66,12 +65,16 @@ def _check_names(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 def _from(path: Path, stream: IO[bytes]) -> np.ndarray:
     """An array, of which no more is read than its header, once bounded, asks for."""
     raw = stream.read(HEADER)
-    shape, dtype, begin = _header(path, raw)
-    return _loaded(path, raw + stream.read(max(0, begin + prod(shape) * dtype.itemsize - len(raw))))
+    size, begin = _header(path, raw)
+    raw += stream.read(max(0, begin + size - len(raw)))
+    if len(raw) - begin < size:
+        found = f"{len(raw) - begin} bytes"
+        raise refused(path, "the array is truncated", field="data", found=found, wanted=f"{size}")
+    return np.load(io.BytesIO(raw), allow_pickle=False)
 
 
-def _header(path: Path, raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
-    """(shape, dtype, where the data begin), the size they claim checked."""
+def _header(path: Path, raw: bytes) -> tuple[int, int]:
+    """(bytes of the data, where they begin), what they claim checked."""
     stream = io.BytesIO(raw[:HEADER])
     try:
         version = np.lib.format.read_magic(stream)
@@ -85,17 +88,7 @@ def _header(path: Path, raw: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
         raise refused(path, "Python objects are not read", field="dtype", found="object (a pickle)", wanted="numbers")
     if dtype.kind not in "biuf":
         raise refused(path, "not an image of real numbers", field="dtype", found=dtype, wanted="integers or floats")
-    bounded(path, shape, dtype.itemsize)
-    return shape, dtype, stream.tell()
-
-
-def _loaded(path: Path, raw: bytes) -> np.ndarray:
-    shape, dtype, begin = _header(path, raw)
-    size = bounded(path, shape, dtype.itemsize)
-    if len(raw) - begin < size:
-        found = f"{len(raw) - begin} bytes"
-        raise refused(path, "the array is truncated", field="data", found=found, wanted=f"{size}")
-    return np.load(io.BytesIO(raw), allow_pickle=False)
+    return bounded(path, shape, dtype.itemsize), stream.tell()
 
 
 def _flat(path: Path, array: np.ndarray) -> Stored:

@@ -19,9 +19,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from model.imaging.reading.declared import Declared
-from model.imaging.reading.dicom_header import Header, found_in, header_of, item_of, numbers, several
+from model.imaging.reading.dicom_header import FUNCTIONAL_GROUPS, Header, found_in, header_of, numbers, several
 from model.imaging.reading.dicom_pixels import is_inverted, upright, values_of
-from model.imaging.reading.files import Stored, bounded, check_scale, kind_of, oriented, refused
+from model.imaging.reading.files import Stored, bounded, check_index, check_scale, kind_of, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS, Plane, affine_of, evened, stacked
 from model.imaging.reading.sources import sources_of
 from model.imaging.volume import MODALITIES
@@ -120,8 +120,7 @@ def _chosen(path: Path, headers: list[Header], planes: list[Plane], declared: De
         raise refused(
             path, "a frame is chosen of one file", field="--index", found=f"{len(headers)} files", wanted="one file"
         )
-    if not 0 <= declared.index < len(planes):
-        raise refused(path, "no such frame", field="--index", found=declared.index, wanted=f"0 to {len(planes) - 1}")
+    check_index(path, "frame", declared.index, len(planes))
     return [planes[declared.index]]
 
 
@@ -195,10 +194,8 @@ def _modality(header: Header) -> str:
 def _check(path: Path, header: Header, declared: Declared) -> None:
     """Everything of the header that decides how pixels are read."""
     tags = header.tags
-    for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"):
+    for name in ("Rows", "Columns", "BitsAllocated"):
         if name not in tags:
-            if name == "SamplesPerPixel":
-                continue
             raise refused(
                 path, "the header is incomplete", field=f"{name} {_tag(name)}", found="none", wanted="a number"
             )
@@ -263,12 +260,10 @@ def _noted(headers: Sequence[Header], declared: Declared) -> list[str]:
 
 def _planes(path: Path, header: Header, k: int) -> list[Plane]:
     """Where each frame lies, [] of a file without positions."""
-    shared = item_of(header.tags, "SharedFunctionalGroupsSequence")
-    frames = header.tags.get("PerFrameFunctionalGroupsSequence") or []
-    if shared is None and not frames:
-        groups = [(header.tags,)] if header.frames == 1 else []
+    if any(header.tags.get(name) for name in FUNCTIONAL_GROUPS):
+        groups = [header.groups(f) for f in range(header.frames)]
     else:
-        groups = [(frames[f] if f < len(frames) else Dataset(), shared or Dataset()) for f in range(header.frames)]
+        groups = [(header.tags,)] if header.frames == 1 else []
     planes = []
     for f, group in enumerate(groups):
         position = found_in(group, "PlanePositionSequence", "ImagePositionPatient")
@@ -330,8 +325,7 @@ def _picture(path: Path, headers: Sequence[Header], declared: Declared, notes: l
             next=f"choose one with --index 0 to {header.frames - 1}",
         )
     chosen = declared.index or 0
-    if not 0 <= chosen < header.frames:
-        raise refused(path, "no such frame", field="--index", found=chosen, wanted=f"0 to {header.frames - 1}")
+    check_index(path, "frame", chosen, header.frames)
     picture = values_of(path, header)[chosen]
     voxels = (upright(picture) if is_inverted(header) else picture).swapaxes(0, 1)[:, :, None]
     spacing, known, told = _flat_spacing(path, header)
@@ -379,9 +373,7 @@ def _unit(header: Header) -> str:
 def _is_hounsfield(header: Header) -> tuple[bool, tuple[str, ...]]:
     if header.tags.get("Modality") != "CT" or header.number("SamplesPerPixel") == 3:
         return False, ()
-    shared = item_of(header.tags, "SharedFunctionalGroupsSequence") or Dataset()
-    frames = header.tags.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
-    group = (frames[0], shared, header.tags)
+    group = (*header.groups(0), header.tags)
     unit = found_in(group, "PixelValueTransformationSequence", "RescaleType")
     rescaled = found_in(group, "PixelValueTransformationSequence", "RescaleIntercept") is not None
     if rescaled and str(unit or "HU").upper() in ("HU", "US"):

@@ -37,7 +37,8 @@ TAGS = [
 ]  # fmt: skip
 """All that is read of a header."""
 WHOLE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation")
-SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence")
+FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+SEQUENCES = (*FUNCTIONAL_GROUPS, "ModalityLUTSequence")
 VIDEO = ("MPEG", "HEVC", "H.264", "H.265", "SMPTE")
 LONGEST_VALUE = 1 << 16
 """Bytes of a value of the file meta group."""
@@ -61,6 +62,12 @@ class Header:
     @property
     def frames(self) -> int:
         return max(1, self.number("NumberOfFrames"))
+
+    def groups(self, frame: int) -> tuple[Dataset, Dataset]:
+        """A frame's own functional groups, and those that all frames share; empty ones of a classic header."""
+        own = self.tags.get("PerFrameFunctionalGroupsSequence") or []
+        shared = self.tags.get("SharedFunctionalGroupsSequence") or [Dataset()]
+        return own[frame] if frame < len(own) else Dataset(), shared[0]
 
     @property
     def series(self) -> str:

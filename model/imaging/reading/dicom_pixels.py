@@ -18,7 +18,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from model.imaging.reading.dicom_header import Header, found_in, item_of, numbers
+from model.imaging.reading.dicom_header import Header, found_in, numbers
 from model.imaging.reading.files import refused, rescaled
 from model.interface.errors import BadInput
 
@@ -91,11 +91,9 @@ def _padding(header: Header, stored: np.ndarray) -> np.ndarray | None:
 
 def _slopes(path: Path, header: Header) -> list[tuple[float, float]]:
     """(slope, intercept) of each frame: functional groups first, where pydicom doesn't look (pydicom#2353)."""
-    shared = item_of(header.tags, "SharedFunctionalGroupsSequence") or Dataset()
-    frames = header.tags.get("PerFrameFunctionalGroupsSequence") or []
     out = []
     for f in range(header.frames):
-        group = (frames[f] if f < len(frames) else Dataset(), shared, header.tags)
+        group = (*header.groups(f), header.tags)
         slope, intercept = (
             found_in(group, "PixelValueTransformationSequence", f"Rescale{n}") for n in ("Slope", "Intercept")
         )

@@ -99,6 +99,12 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return values
 
 
+def check_index(path: Path, what: str, index: int, n: int) -> None:
+    """A frame, a volume or a picture that was asked for must be there; raises BadInput."""
+    if not 0 <= index < n:
+        raise refused(path, f"no such {what}", field="--index", found=index, wanted=f"0 to {n - 1}")
+
+
 def check_scale(path: Path, affine: np.ndarray) -> None:
     """Voxels between a micrometre and a metre, in a plausible place; raises BadInput."""
     pitch = np.linalg.norm(affine[:3, :3], axis=0)

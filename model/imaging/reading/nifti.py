@@ -17,7 +17,7 @@ import numpy as np
 from nibabel.affines import obliquity
 from nibabel.spatialimages import HeaderDataError
 
-from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused, rescaled
+from model.imaging.reading.files import Stored, bounded, check_index, check_scale, oriented, refused, rescaled
 
 DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 """Real numbers of up to 64 bits."""
@@ -152,8 +152,7 @@ def _volumes(path: Path, header: Header, index: int | None) -> int:
             if later == dim[4]
             else "save one of its volumes as a file of its own",
         )
-    if not 0 <= index < later:
-        raise refused(path, "no such volume", field="--index", found=index, wanted=f"0 to {later - 1}")
+    check_index(path, "volume", index, later)
     return later
 
 

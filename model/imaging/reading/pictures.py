@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from model.imaging.reading.files import SUFFIXES, Stored, refused
+from model.imaging.reading.files import SUFFIXES, Stored, check_index, refused
 from model.interface.errors import BadInput
 
 LIMIT_MEGAPIXELS = 50
@@ -65,8 +65,7 @@ def _choose(path: Path, image: Image.Image, index: int | None) -> None:
             wanted="one picture",
             next=f"choose one with --index 0 to {frames - 1}",
         )
-    if not 0 <= (index or 0) < frames:
-        raise refused(path, "no such picture", field="--index", found=index, wanted=f"0 to {frames - 1}")
+    check_index(path, "picture", index or 0, frames)
     image.seek(index or 0)
 
 

@@ -42,6 +42,10 @@ DRILLS = 12
 """Drills of a row."""
 DRILLED = ("letter", "conclusion")
 """What drills ask for."""
+NEVER_LESS = 0.1
+"""Added to the share of drills missed: a kind that is never missed is still drawn."""
+MEMORY = 0.02
+"""Weight of the last drill in that share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,28 +167,41 @@ class Drills:
     """Lessons without pictures about many scenes, by kind."""
 
     kinds: list[list[tuple[Taught, Callable[[], Lesson]]]]
-    share: np.ndarray
-    """float64[kinds], how often each is drawn."""
+    worth: np.ndarray
+    """float64[kinds], how often each is drawn beside the others."""
+    missed: np.ndarray
+    """float64[kinds], running share of drills not answered right; 1 before the first."""
+    by_need: bool
+    """Whether the kinds that are missed are drawn the more."""
 
     @classmethod
-    def about(cls, scenes: Sequence[Taught], drilled: Sequence[str] = DRILLED, evenness: float = 0.5) -> "Drills":
-        """evenness: 0 draws a kind as often as there are drills of it, 1 draws all kinds alike.
+    def about(cls, scenes: Sequence[Taught], drilled: Sequence[str] = DRILLED, *, by_need: bool = False) -> "Drills":
+        """A kind is drawn as often as the root of the number of its drills says, or alike and then by need.
 
-        A rare kind is as hard to learn as any; but alike, the rare ones take the steps that which box is nearest needs
-        to be learnt at all (docs/LOG.md).
+        A rare kind is as hard to learn as any; but alike from the start, the rare ones take the steps that which box is
+        nearest needs to be learnt at all (docs/LOG.md).
         """
         kinds: dict[tuple[str, int, str], list[tuple[Taught, Callable[[], Lesson]]]] = {}
         for taught in scenes:
             for kind, drill in taught.teacher.drills():
                 if kind[-1] in drilled:
                     kinds.setdefault(kind, []).append((taught, drill))
-        worth = np.array([len(kind) for kind in kinds.values()], float) ** (1 - evenness)
-        return cls(list(kinds.values()), worth / worth.sum())
+        many = np.array([len(kind) for kind in kinds.values()], float)
+        worth = np.ones(len(kinds)) if by_need else np.sqrt(many)
+        return cls(list(kinds.values()), worth, np.ones(len(kinds)), by_need)
 
-    def draw(self, n: int, random: np.random.Generator) -> list[tuple[Taught, Lesson]]:
-        drawn = [self.kinds[k] for k in random.choice(len(self.kinds), n, p=self.share)] if self.kinds else []
-        chosen = [kind[random.integers(len(kind))] for kind in drawn]
-        return [(taught, drill()) for taught, drill in chosen]
+    def draw(self, n: int, random: np.random.Generator) -> list[tuple[int, Taught, Lesson]]:
+        """(kind, scene, lesson) of n drills."""
+        if not self.kinds:
+            return []
+        worth = self.worth * (NEVER_LESS + self.missed if self.by_need else 1)
+        drawn = random.choice(len(self.kinds), n, p=worth / worth.sum()).tolist()
+        chosen = [(kind, *self.kinds[kind][random.integers(len(self.kinds[kind]))]) for kind in drawn]
+        return [(kind, taught, drill()) for kind, taught, drill in chosen]
+
+    def marked(self, kind: int, right: bool) -> None:
+        """A drill of this kind was answered."""
+        self.missed[kind] += MEMORY * ((not right) - self.missed[kind])
 
 
 def drill_rows(drawn: Sequence[tuple[Taught, Lesson]], vocabulary: Vocabulary) -> list[tuple[Row, list[Look]]]:
@@ -280,19 +297,19 @@ def teach(
     drills: tuple[int, int],
     random: np.random.Generator,
     drilled: Sequence[str] = DRILLED,
-    evenness: float = 0.5,
+    by_need: bool = False,
     boxing: float = BOXING,
     watched: Mapping[str, Any] = WATCHED,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons, drills: (images, volumes) a step; drilled, evenness: which drills, see `Drills`.
+    """rows, lessons, drills: (images, volumes) a step; drilled, by_need: which drills, see `Drills`.
 
     boxing: weight of the loss of that name; watched: layer and heads taught to look.
 
     The tower must be frozen.
     """
     school = School(vlm, vocabulary, Watch(vlm, **watched), _reader(vlm, random), boxing)
-    kinds = [Drills.about(pool, drilled, evenness) for pool in (images, volumes)]
+    kinds = [Drills.about(pool, drilled, by_need=by_need) for pool in (images, volumes)]
     trained = [*(p for p in vlm.parameters() if p.requires_grad), *school.reader.parameters()]
     parts = optimisers(vlm.model.language_model.layers, trained, lr)
     for step in range(steps):
@@ -303,7 +320,7 @@ def teach(
         for pool, n, k, dimension in ((images, rows[0], lessons[0], "2d"), (volumes, rows[1], lessons[1], "3d")):
             some = [pool[i] for i in random.integers(0, len(pool), n)]
             seen |= {f"{name}_{dimension}": value for name, value in school.look_up(some, k).items()}
-        drawn = [one for some, n in zip(kinds, drills, strict=True) for one in some.draw(n, random)]
+        drawn = [(some, *one) for some, n in zip(kinds, drills, strict=True) for one in some.draw(n, random)]
         seen |= {f"{name}_drill": value for name, value in school.conclude(drawn).items()} if drawn else {}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
@@ -347,14 +364,17 @@ class School:
         (parts["loss"] + LOOKING * parts["looking"] + self.boxing * parts["reading"]).backward()
         return {"right": share(right)} | {name: part.item() for name, part in parts.items()}
 
-    def conclude(self, drawn: Sequence[tuple[Taught, Lesson]]) -> dict[str, float]:
-        """Drills. "letter": the right letters among those that follow a given rationale."""
-        rows = drill_rows(drawn, self.vocabulary)
+    def conclude(self, drawn: Sequence[tuple[Drills, int, Taught, Lesson]]) -> dict[str, float]:
+        """Drills, marked. "letter": the right letters among those that follow a given rationale."""
+        rows = drill_rows([(taught, lesson) for _, _, taught, lesson in drawn], self.vocabulary)
         packed = pack([row for row, _ in rows], 64)
         losses, right = token_losses(self.vlm, packed, self.vocabulary, self.number_ids)
         loss = (losses * packed.weights).sum() / packed.weights.sum()
         looking = self.watch.loss([looks for _, looks in rows], packed.mask)
         (loss + LOOKING * looking).backward()
+        taught = [sum(branch.trained) for row, _ in rows for branch in row.branches]
+        for (drills, kind, _, _), told in zip(drawn, right.split(taught), strict=True):
+            drills.marked(kind, bool(told.all()))
         row, column = packed.target.unbind(1)
         letter = packed.ids[row, column - 1] == self.vocabulary.id(THINK_CLOSE)
         seen = {"loss": loss.item(), "looking": looking.item(), "right": share(right)}

@@ -65,7 +65,7 @@ class BaseConfig(BaseModel):
     drills: tuple[int, int] = (48, 24)
     """Lessons without pictures a step, from (images, volumes)."""
     letter_steps: int = Field(default=600, ge=0)
-    """Steps after those, with a third of the rows and drills of letters alone, all kinds alike."""
+    """Steps after those, with a third of the rows and drills of letters alone, by need."""
     letters: tuple[int, int] = (60, 24)
     """Such drills a step, from (images, volumes)."""
     threads: int = Field(default=2, ge=1)
@@ -118,7 +118,7 @@ def run(config: BaseConfig) -> dict:
         rows=(config.rows[0] // 3, config.rows[1] // 3),
         drills=config.letters,
         drilled=("letter",),
-        evenness=1.0,
+        by_need=True,
         boxing=0.0,
         report=drill,
     )

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from components.training.base import language
 from components.training.base.attention import Look, Watch
 from components.training.base.language import (
     Drills,
+    School,
     drill_rows,
     encode_scenes,
     looks_of,
@@ -17,6 +19,7 @@ from components.training.base.language import (
     reading_loss,
     row_of,
     teach,
+    token_losses,
 )
 from components.training.base.lessons import Lesson, Teacher
 from model.interface.grammar import TURN_END
@@ -170,7 +173,7 @@ def test_teaching_lowers_the_looking_loss_and_leaves_the_tower_alone(taught):
 
 def test_a_drill_has_no_picture_and_its_end_looks_at_the_right_line(taught):
     _, vocabulary, rows = taught
-    drills = drill_rows(Drills.about(rows[1:]).draw(15, np.random.default_rng(0)), vocabulary)
+    drills = drill_rows([one[1:] for one in Drills.about(rows[1:]).draw(15, np.random.default_rng(0))], vocabulary)
     assert [len(row.branches) for row, _ in drills] == [12, 3]
     for row, looks in drills:
         assert not row.features
@@ -194,11 +197,58 @@ def test_a_kind_of_drill_is_drawn_as_the_square_root_of_how_many_there_are(taugh
     drills = Drills.about([often] * 25 + [seldom])
     assert [len(kind) for kind in drills.kinds] == [25, 1]
     drawn = drills.draw(600, np.random.default_rng(0))
-    assert 70 < sum(scene is seldom for scene, _ in drawn) < 130
-    assert Drills.about([often] * 25 + [seldom], evenness=1).share.tolist() == [0.5, 0.5]
+    assert 70 < sum(scene is seldom for _, scene, _ in drawn) < 130
     assert Drills.about([often] * 25 + [seldom], drilled=()).kinds == []
     assert Drills.about([]).draw(12, np.random.default_rng(0)) == []
     assert drill_rows([], vocabulary) == []
+
+
+def test_kinds_drawn_by_need_begin_alike_and_a_missed_one_is_drawn_the_more(taught):
+    _, _, (_, often) = taught
+    ((question,),) = often.teacher.families
+    seldom = replace(often, teacher=copy(often.teacher))
+    seldom.teacher.families = [[replace(question, family="lesion analysis")]]
+    drills, random = Drills.about([often] * 25 + [seldom], by_need=True), np.random.default_rng(0)
+
+    def share_of_second() -> float:
+        return float(np.mean([kind for kind, _, _ in drills.draw(2000, random)]))
+
+    assert share_of_second() == pytest.approx(1 / 2, abs=0.04)
+    for _ in range(400):
+        drills.marked(0, right=True)
+    assert share_of_second() == pytest.approx(1.1 / 1.2, abs=0.03)
+    for _ in range(400):
+        drills.marked(1, right=True)
+    assert share_of_second() == pytest.approx(1 / 2, abs=0.04)
+    for _ in range(400):
+        drills.marked(0, right=False)
+    assert share_of_second() == pytest.approx(0.1 / 1.2, abs=0.03)
+
+
+def test_a_drill_is_marked_right_where_all_its_tokens_are(taught, monkeypatch):
+    vlm, vocabulary, rows = taught
+    school = School(vlm, vocabulary, Watch(vlm, layer=1, heads=(0, 2)), torch.nn.Linear(1, 1), 0.0)
+    drills, random = Drills.about(rows), np.random.default_rng(0)
+    drawn = [(drills, *one) for one in drills.draw(40, random)]
+    wrong = {3, 17, 39}  # drills, one token of which is said to be wrong
+    marks, lengths = [], []
+
+    def some_wrong(vlm, packed, vocabulary, number_ids):
+        losses, right = token_losses(vlm, packed, vocabulary, number_ids)
+        first = np.cumsum([0, *lengths])
+        right = torch.ones_like(right)
+        for k in wrong:
+            right[first[k] + k % lengths[k]] = False
+        return losses, right
+
+    for _, _, scene, lesson in drawn:
+        ((row, _),) = drill_rows([(scene, lesson)], vocabulary)
+        lengths.append(sum(row.branches[0].trained))
+    monkeypatch.setattr(language, "token_losses", some_wrong)
+    monkeypatch.setattr(Drills, "marked", lambda self, kind, right: marks.append((kind, right)))
+    school.conclude(drawn)
+    school.watch.close()
+    assert marks == [(kind, k not in wrong) for k, (_, kind, _, _) in enumerate(drawn)]
 
 
 def test_every_trained_number_has_one_optimiser_and_only_layers_matrices_have_muon(taught):

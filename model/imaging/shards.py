@@ -4,6 +4,8 @@
     {split}-questions.parquet   a row a question, in JSON, with the columns one filters by
     manifest.json               {file: SHA-256}, written last: a folder without it isn't finished
 
+A large split comes in parts: {split}-00000-studies.parquet and so on, read one after the other.
+
 Reading streams, a row group at a time, and checks nothing: `verify` does, once, before. Voxels are their
 own bytes (C order, little endian) under zstd; noise is what's left, and neither differences nor byte
 planes made it smaller.
@@ -75,10 +77,11 @@ def write_studies(folder: Path, split: str, studies: Iterable[Study]) -> None:
 
 def read_studies(folder: Path, split: str) -> Iterator[Study]:
     """In the order they were written. Their voxels can't be written to."""
-    with pq.ParquetFile(_existing(studies_file(folder, split))) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
-            for i in range(batch.num_rows):
-                yield _study({name: batch[name][i] for name in STUDY.names})
+    for path in _parts(studies_file(folder, split)):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP):
+                for i in range(batch.num_rows):
+                    yield _study({name: batch[name][i] for name in STUDY.names})
 
 
 def write_questions(folder: Path, split: str, questions: Iterable[Question]) -> None:
@@ -92,8 +95,8 @@ def write_questions(folder: Path, split: str, questions: Iterable[Question]) -> 
 
 
 def read_questions(folder: Path, split: str) -> list[Question]:
-    table = pq.read_table(_existing(questions_file(folder, split)), columns=["question"])
-    return [Question.from_json(json.loads(text)) for text in table["question"].to_pylist()]
+    tables = (pq.read_table(path, columns=["question"]) for path in _parts(questions_file(folder, split)))
+    return [Question.from_json(json.loads(text)) for table in tables for text in table["question"].to_pylist()]
 
 
 def seal(folder: Path) -> None:
@@ -172,10 +175,18 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         yield writer
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
+def part_of(split: str, k: int) -> str:
+    """What stands for the split in the names of its k-th part's files."""
+    return f"{split}-{k:05d}"
+
+
+def _parts(path: Path) -> list[Path]:
+    """The file, or its parts in order."""
+    split, _, what = path.name.rpartition("-")
+    found = [path] if path.is_file() else sorted(path.parent.glob(f"{split}-[0-9][0-9][0-9][0-9][0-9]-{what}"))
+    if not found:
         raise BadInput("there is no such split", where=f"{path}, found no file", next="urm data build")
-    return path
+    return found
 
 
 def _counts(path: Path) -> bool:

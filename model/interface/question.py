@@ -50,7 +50,7 @@ class Question:
     options: tuple[str, ...]
     """2 to 26 texts, shown as A, B, …; empty for an open question."""
     answer: int | None
-    """Index into options; None where the truth is not known."""
+    """Index into options; None where the truth is not known, or the question is open."""
     regions: tuple[Box, ...] = ()
     """Boxes that text or options speak of, source voxels."""
     contrast: str = ""
@@ -59,10 +59,14 @@ class Question:
     """True when the words need the patient's left and right to be known."""
     licence: str = ""
     provenance: str = ""
+    reply: str = ""
+    """The right answer of an open question, in words; may hold {0}, {1}, … as `text` does."""
 
     def __post_init__(self) -> None:
         if len(self.options) == 1 or len(self.options) > len(ascii_uppercase):
             raise ValueError(f"question {self.id}: {len(self.options)} options, expected 0 or 2 to 26")
+        if self.reply and self.options:
+            raise ValueError(f"question {self.id}: a reply and {len(self.options)} options, expected either")
         if self.answer is not None and not 0 <= self.answer < len(self.options):
             raise ValueError(f"question {self.id}: answer {self.answer}, options 0 to {len(self.options) - 1}")
 

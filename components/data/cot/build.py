@@ -1,0 +1,233 @@
+"""From segmentation sets to grounded reasoning data: a shard at a time, each of its own seed, on any number of processes.
+
+    plan -> shard (cases -> studies, sights -> proposals -> groups -> questions) -> receipts -> manifest
+
+A shard's bytes depend on the seed, its cases and this code, not on the workers nor on the other shards. Its receipt is
+written last: a build that was stopped, however hard, goes on with the first shard that has none.
+"""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.data.cot import exchange, families
+from components.data.cot.families import Proposal
+from components.data.cot.studies import Cutting, studies
+from components.data.cot.style import Style
+from components.data.cot.wording import Words
+from components.data.sources import registry
+from components.data.sources.case import Case
+from model.imaging import shards
+from model.imaging.shards import Study
+from model.interface.errors import BadInput
+from model.interface.writing import write_text
+
+SPLITS = ("train", "val", "test")
+RECEIPTS = "receipts"
+
+
+class Source(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """An adapter of `components/data/sources`."""
+    root: Path = Path()
+    """Where the set lies; unused by the embedded anatomy."""
+    cases: int | None = Field(default=None, ge=1)
+    """Take only the first so many."""
+    least_cnr: float = Field(default=0.0, ge=0)
+    """See `studies.Cutting`."""
+
+
+class CotConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...] = (Source(name="embedded", cases=640, least_cnr=2.0),)
+    out: Path = Path("cot")
+    seed: int = Field(default=2026, ge=0)
+    workers: int = Field(default=2, ge=1)
+    cases_per_shard: int = Field(default=32, ge=2)
+    """Questions meet their counter-questions inside a shard: the more cases, the fewer stay alone."""
+    slices: int = Field(default=8, ge=0)
+    """Cut from each volume."""
+    questions: tuple[float, float] = (4.0, 10.0)
+    """Most questions a slice and a volume, on average over a shard."""
+    held_out: tuple[float, float] = (0.05, 0.1)
+    """Shares of subjects in val and test, of a set that brings no split of its own."""
+    style: Style = Style()
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    split: str
+    number: int
+    source: Source
+    cases: tuple[Case, ...]
+
+    @property
+    def name(self) -> str:
+        return shards.part_of(self.split, self.number)
+
+
+def plan(config: CotConfig) -> list[Shard]:
+    """Every shard, in the order of sources and cases; cases are listed, not opened."""
+    made: list[Shard] = []
+    count: Counter[str] = Counter()
+    for source in config.sources:
+        waiting: dict[str, list[Case]] = {split: [] for split in SPLITS}
+        for case in islice(registry.adapter(source.name).cases(source.root), source.cases):
+            waiting[split_of(case, config)].append(case)
+        for split, cases in waiting.items():
+            for start in range(0, len(cases), config.cases_per_shard):
+                made.append(Shard(split, count[split], source, tuple(cases[start : start + config.cases_per_shard])))
+                count[split] += 1
+    return made
+
+
+def split_of(case: Case, config: CotConfig) -> str:
+    """The set's own, else drawn by person: nobody is in two."""
+    if case.split:
+        return {"train": "train", "val": "val", "validation": "val", "test": "test"}[case.split]
+    told = hashlib.sha256(f"{config.seed}|{case.source}|{case.subject}".encode()).digest()
+    at, (val, test) = int.from_bytes(told[:7], "big") / 2**56, config.held_out
+    return "test" if at < test else "val" if at < test + val else "train"
+
+
+def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
+    """Write a shard and its receipt; returns the receipt."""
+    random = np.random.default_rng([config.seed, SPLITS.index(shard.split), shard.number])
+    cutting = Cutting(config.slices, shard.source.least_cnr)
+    proposed: list[Proposal] = []
+    count: Counter[int] = Counter()
+    unread: list[str] = []
+
+    def stream() -> Iterator[Study]:
+        for case in shard.cases:
+            for study, sight in studies(case, case.open(), cutting, shard.split, random):
+                count[study.volume.dimension] += 1
+                proposed.extend(families.proposals(sight, random))
+                yield study
+
+    shards.write_studies(config.out, shard.name, stream())
+    marked = {
+        "split": shard.split,
+        "licence": shard.cases[0].licence,
+        "provenance": shard.source.name,
+    }
+    wanted = round(config.questions[0] * count[2]), round(config.questions[1] * count[3])
+    met = exchange.groups(proposed, random, config.style.options)
+    kept = exchange.chosen(met, wanted, random)
+    made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random, marked)
+    shards.write_questions(config.out, shard.name, made)
+    return _receipt(shard, config, count, proposed, made, unread)
+
+
+def run(config: CotConfig, report: Callable[[int, int, dict[str, Any]], None] = lambda *_: None) -> dict[str, Any]:
+    """Make what is missing, seal the folder, return counts. report: called after each shard with (done, of, receipt)."""
+    todo = plan(config)
+    if not todo:
+        raise BadInput("nothing to build from", where="sources, found no case, wanted some", next="name other sources")
+    config.out.mkdir(parents=True, exist_ok=True)
+    _forget_others(config.out, {shard.name for shard in todo})
+    missing = [shard for shard in todo if not is_made(shard, config)]
+    (config.out / shards.MANIFEST).unlink(missing_ok=True)
+    done = len(todo) - len(missing)
+    for receipt in _made(missing, config):
+        done += 1
+        report(done, len(todo), receipt)
+    shards.seal(config.out)
+    receipts = [json.loads(receipt_file(config.out, shard.name).read_text()) for shard in todo]
+    return summary(receipts)
+
+
+def _made(missing: Sequence[Shard], config: CotConfig) -> Iterator[dict[str, Any]]:
+    if config.workers == 1 or len(missing) < 2:
+        yield from (make(shard, config) for shard in missing)
+        return
+    with ProcessPoolExecutor(config.workers) as pool:
+        yield from pool.map(make, missing, [config] * len(missing))
+
+
+def is_made(shard: Shard, config: CotConfig) -> bool:
+    """Its receipt is there, of the same plan and code, and the files have the bytes it tells."""
+    file = receipt_file(config.out, shard.name)
+    if not file.is_file():
+        return False
+    told = json.loads(file.read_text())
+    return told["plan"] == plan_digest(shard, config) and told["files"] == _files(config.out, shard.name)
+
+
+def plan_digest(shard: Shard, config: CotConfig) -> str:
+    """Of all that decides a shard's bytes."""
+    settings = config.model_dump_json(exclude={"out", "workers", "sources"}) + shard.source.model_dump_json()
+    cases = "".join(f"{case.source}|{case.study}|{case.subject}" for case in shard.cases)
+    return hashlib.sha256(f"{shard.name}|{settings}|{cases}|{code_digest()}".encode()).hexdigest()
+
+
+def code_digest() -> str:
+    """Of what proposes, groups and words."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+
+
+def receipt_file(out: Path, name: str) -> Path:
+    return out / RECEIPTS / f"{name}.json"
+
+
+def summary(receipts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of a whole build, by split."""
+    found: dict[str, Any] = {}
+    for receipt in receipts:
+        here = found.setdefault(receipt["split"], {"cases": 0, "studies": Counter(), "questions": Counter()})
+        here["cases"] += receipt["cases"]
+        here["studies"].update(receipt["studies"])
+        here["questions"].update(receipt["questions"])
+    return found
+
+
+def _receipt(
+    shard: Shard,
+    config: CotConfig,
+    count: Counter[int],
+    proposed: Sequence[Proposal],
+    made: Sequence[Any],
+    unread: Sequence[str],
+) -> dict[str, Any]:
+    receipt = {
+        "shard": shard.name,
+        "split": shard.split,
+        "source": shard.source.name,
+        "plan": plan_digest(shard, config),
+        "cases": len(shard.cases),
+        "studies": {f"{d}d": count[d] for d in (2, 3)},
+        "proposed": len(proposed),
+        "questions": {f"{d}d": sum(q.dimension == d for q in made) for d in (2, 3)},
+        "files": _files(config.out, shard.name),
+    }
+    file = receipt_file(config.out, shard.name)
+    file.parent.mkdir(exist_ok=True)
+    write_text(file, json.dumps(receipt, indent=1) + "\n")
+    return receipt
+
+
+def _files(out: Path, name: str) -> dict[str, str]:
+    found = (shards.studies_file(out, name), shards.questions_file(out, name))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+
+
+def _forget_others(out: Path, names: set[str]) -> None:
+    """Shards of another plan, and what a stopped build left half written."""
+    for path in [*out.glob("*.parquet"), *out.glob(".*.part"), *(out / RECEIPTS).glob("*.json")]:
+        shard = path.name.removesuffix(".json").removesuffix("-studies.parquet").removesuffix("-questions.parquet")
+        if shard not in names:
+            path.unlink()

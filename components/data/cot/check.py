@@ -95,11 +95,7 @@ class Truth:
     @classmethod
     def of(cls, labelled: Labelled, study: str, plane: str) -> "Truth":
         whole = labelled.volume
-        masks = {}
-        for outline in labelled.outlines:
-            full = np.zeros(whole.shape, bool)
-            full[tuple(slice(a, a + n) for a, n in zip(outline.low, outline.inside.shape, strict=True))] = outline.inside
-            masks[outline.name] = full
+        masks = {outline.name: outline.mask(whole.shape) for outline in labelled.outlines}
         cut = study.count("-") == 2
         if cut:
             at = int(study.rsplit("-", 1)[1])

@@ -110,13 +110,12 @@ def things(outlines: Sequence[Outline], volume: Volume) -> list[Thing]:
         sides = [outline.inside.shape[axis] for axis in axes]
         if count < LEAST[kind.kind] or min(sides) < NARROWEST:
             continue
-        low = outline.low
-        high = tuple(a + n for a, n in zip(low, outline.inside.shape, strict=True))
-        cut = any(low[axis] == 0 or high[axis] == volume.shape[axis] for axis in axes)
+        box = outline.box
+        cut = any(box.low[axis] == 0 or box.high[axis] == volume.shape[axis] for axis in axes)
         host, outside = _hosts(outline, count, structures) if kind.kind == "lesion" else ("", frozenset())
         centre = _centre(outline, count)
         pieces = int(ndi.label(outline.inside, TOGETHER)[1])  # pyright: ignore[reportArgumentType, reportIndexIssue]
-        found.append(Thing(kind, Box.of((*low, *high)), centre, count * unit, pieces, cut, host, outside))
+        found.append(Thing(kind, box, centre, count * unit, pieces, cut, host, outside))
     return found
 
 
@@ -126,21 +125,11 @@ def cut(outlines: Iterable[Outline], axis: int, at: int) -> list[Outline]:
     for outline in outlines:
         k = at - outline.low[axis]
         if 0 <= k < outline.inside.shape[axis]:
-            inside = np.take(outline.inside, [k], axis)
-            if inside.any():
-                low = tuple(0 if a == axis else n for a, n in enumerate(outline.low))
-                shown.append(trimmed(outline.name, low, inside))
+            found = Outline.of(outline.name, np.take(outline.inside, [k], axis))
+            if found:
+                x, y, z = (n if a == axis else n + outline.low[a] for a, n in enumerate(found.low))
+                shown.append(Outline(found.name, (x, y, z), found.inside))
     return shown
-
-
-def trimmed(name: str, low: tuple[int, ...], inside: np.ndarray) -> Outline:
-    """The same without empty edges."""
-    spans = []
-    for axis in range(3):
-        line = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
-        spans.append((int(line[0]), int(line[-1]) + 1))
-    x, y, z = (a + b for a, (b, _) in zip(low, spans, strict=True))
-    return Outline(name, (x, y, z), inside[tuple(slice(*span) for span in spans)])
 
 
 def slice_of(volume: Volume, plane: str, at: int) -> Volume:

@@ -109,6 +109,12 @@ class Labelled:
     sides: Sides
     warnings: tuple[str, ...] = ()
     """What had to be assumed of image and labels, one sentence each."""
+    known: frozenset[str] = frozenset()
+    """Names that would have an outline if they were here: of these, absence is known."""
+    doubtful: frozenset[str] = frozenset()
+    """Names that may be here without an outline, and are neither asked about nor denied."""
+    contrast: str = ""
+    """"T1", "FLAIR", "CT" …, for counts; the modality where nobody says."""
 
     def __post_init__(self) -> None:
         if self.sides == "patient" and not self.volume.frame_known:

@@ -1,4 +1,4 @@
-"""From segmentation sets to grounded reasoning data: a shard at a time, each of its own seed, on any number of processes.
+"""From segmentation sets to grounded reasoning data: a shard at a time, on any number of processes.
 
     plan -> shard (cases -> studies, sights -> proposals -> groups -> questions) -> receipts -> manifest
 
@@ -8,11 +8,10 @@ written last: a build that was stopped, however hard, goes on with the first sha
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from components.data.sources.case import Case
 from model.imaging import shards
 from model.imaging.shards import Study
 from model.interface.errors import BadInput
+from model.interface.question import Question
 from model.interface.writing import write_text
 
 SPLITS = ("train", "val", "test")
@@ -88,8 +88,10 @@ def plan(config: CotConfig) -> list[Shard]:
         for case in islice(registry.adapter(source.name).cases(source.root), source.cases):
             waiting[split_of(case, config)].append(case)
         for split, cases in waiting.items():
-            for start in range(0, len(cases), config.cases_per_shard):
-                made.append(Shard(split, count[split], source, tuple(cases[start : start + config.cases_per_shard])))
+            n = -(-len(cases) // config.cases_per_shard)
+            for k in range(n):  # of nearly the same size: a small last one would leave many questions alone
+                some = cases[k * len(cases) // n : (k + 1) * len(cases) // n]
+                made.append(Shard(split, count[split], source, tuple(some)))
                 count[split] += 1
     return made
 
@@ -109,7 +111,6 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     cutting = Cutting(config.slices, shard.source.least_cnr)
     proposed: list[Proposal] = []
     count: Counter[int] = Counter()
-    unread: list[str] = []
 
     def stream() -> Iterator[Study]:
         for case in shard.cases:
@@ -129,11 +130,14 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     kept = exchange.chosen(met, wanted, random)
     made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random, marked)
     shards.write_questions(config.out, shard.name, made)
-    return _receipt(shard, config, count, proposed, made, unread)
+    return _receipt(shard, config, count, proposed, made)
 
 
 def run(config: CotConfig, report: Callable[[int, int, dict[str, Any]], None] = lambda *_: None) -> dict[str, Any]:
-    """Make what is missing, seal the folder, return counts. report: called after each shard with (done, of, receipt)."""
+    """Make what is missing, seal the folder, return counts.
+
+    report: called after each shard with (done, of, receipt). Raises BadInput of whatever a case can't be read for.
+    """
     todo = plan(config)
     if not todo:
         raise BadInput("nothing to build from", where="sources, found no case, wanted some", next="name other sources")
@@ -200,8 +204,7 @@ def _receipt(
     config: CotConfig,
     count: Counter[int],
     proposed: Sequence[Proposal],
-    made: Sequence[Any],
-    unread: Sequence[str],
+    made: Sequence[Question],
 ) -> dict[str, Any]:
     receipt = {
         "shard": shard.name,

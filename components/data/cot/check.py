@@ -14,13 +14,13 @@ from scipy import ndimage as ndi
 
 from components.data.cot import build, studies
 from components.data.cot.build import CotConfig, Shard
-from components.data.cot.wording import Words, filled_in
+from components.data.cot.wording import Words
 from components.data.sources.case import Labelled
 from components.data.sources.ontology import entry
 from model.imaging import shards
 from model.imaging.volume import SLICE_AXIS
 from model.interface.boxes import Box
-from model.interface.grammar import parse, write_answer, write_box
+from model.interface.grammar import THINK_CLOSE, THINK_OPEN, parse, write_answer, write_box
 from model.interface.prompt import filled
 from model.interface.question import Question
 
@@ -76,8 +76,8 @@ def sentences() -> dict[str, re.Pattern[str]]:
     found = {}
     for (role, key), some in words.sentences.items():
         if role == "ask":
-            open_names = (re.escape(s).replace(r"\{a\}", "(?P<a>.+)").replace(r"\{b\}", "(?P<b>.+)") for s in some)
-            found[key] = re.compile("|".join(re.sub(r"\?P<.>", "", one) for one in open_names))
+            escaped = (re.escape(s).replace(r"a\ \{a\}", r"an?\ .+") for s in some)
+            found[key] = re.compile("|".join(re.sub(r"\\\{[ab]\\\}", ".+", one) for one in escaped))
     return found
 
 
@@ -155,8 +155,10 @@ def _right(question: Question) -> str:
     return question.reply if question.answer is None else question.options[question.answer]
 
 
-def _wrong_form(question: Question, ask: str, about: list[str], spelled: Mapping[str, re.Pattern[str]]) -> Iterator[str]:
-    if question.options and question.answer is None or not question.options and not question.reply:
+def _wrong_form(
+    question: Question, ask: str, about: list[str], spelled: Mapping[str, re.Pattern[str]]
+) -> Iterator[str]:
+    if question.answer is None if question.options else not question.reply:
         yield "it has no answer"
     if len(set(question.options)) < len(question.options) or len(set(question.regions)) < len(question.regions):
         yield "two options are the same"
@@ -169,7 +171,8 @@ def _wrong_trace(question: Question, truth: Truth) -> Iterator[str]:
     """Read as the model's answer would be."""
     said = " ".join(f"{r.text} {write_box(r.box, flat=truth.flat)}" if r.box else r.text for r in question.rationale)
     reply = filled(_right(question), question.regions, flat=truth.flat)
-    read = parse(f"<think>{said}{write_answer(question.letter or '', reply)}" if question.options else f"<think>{said}</think>{reply}")
+    answer = write_answer(question.letter, reply) if question.letter else f"{THINK_CLOSE}{reply}"
+    read = parse(f"{THINK_OPEN}{said}{answer}")
     if read.flaws or read.choice != question.letter:
         yield f"its trace is read as {read.choice} with {[flaw.reason for flaw in read.flaws]}"
     boxes = [remark for remark in question.rationale if remark.box]
@@ -179,11 +182,14 @@ def _wrong_trace(question: Question, truth: Truth) -> Iterator[str]:
         names = truth.lesions if remark.names == "lesion" else {remark.names}
         if not any(name in truth.here and truth.box(name) == remark.box for name in names):
             yield f"{remark.names} is not at {remark.box}"
-    for name in {remark.names for remark in boxes}:
-        partner = entry(name).partner
-        if truth.sides and 0 in truth.axes and entry(name).side == "left" and {name, partner} <= truth.here:
-            if truth.centre(name)[0] > truth.centre(partner)[0]:
-                yield f"{name} lies right of {partner}"
+    for name in {remark.names for remark in boxes} if truth.sides and 0 in truth.axes else ():
+        pair = name, entry(name).partner
+        if (
+            entry(name).side == "left"
+            and set(pair) <= truth.here
+            and truth.centre(pair[0])[0] > truth.centre(pair[1])[0]
+        ):
+            yield f"{pair[0]} lies right of {pair[1]}"
 
 
 def holds(ask: str, about: Sequence[str], answer: str | Box, truth: Truth) -> bool | None:

@@ -34,8 +34,8 @@ LENGTH_MARGIN = 0.08
 """Of a length: least distance from a border between two classes."""
 THIRDS = ("lower third", "middle third", "upper third")
 ONE_PAIR_IN = 8
-"""Share of the pairs of structures that are compared. Which, their names decide: so the same pairs come back in the next
-study, where the answer may be another."""
+"""Share of the pairs of structures that are compared. Which, their names decide: so the same pairs come back in the
+next study, where the answer may be another."""
 ABSENT = 12
 """Most names of which absence is proposed; drawn from the study's own stream."""
 WAYS = (("to the left of", "to the right of"), ("behind", "in front of"), ("below", "above"))
@@ -110,7 +110,7 @@ def _places(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
             yield from _third(sight, thing)
         else:
             yield from _quarter(sight, thing)
-        if thing.host:
+        if thing.host and (sight.shows_sides or not entry(thing.host).side):
             yield _told(sight, "spatial localisation", "host", (thing,), thing.host)
 
 
@@ -132,7 +132,7 @@ def _quarter(sight: Sight, thing: Thing) -> Iterator[Proposal]:
 
 def _midline(sight: Sight) -> float | None:
     """x of the body's middle, from paired structures that are wholly in view; None where there is none."""
-    if not sight.sides or 0 not in sight.axes:
+    if not sight.shows_sides:
         return None
     whole = {thing.name: thing for thing in sight.things if thing.entry.side and not thing.cut}
     pairs = [(t, whole[t.entry.partner]) for t in whole.values() if t.entry.side == "left" and t.entry.partner in whole]
@@ -144,16 +144,14 @@ def _midline(sight: Sight) -> float | None:
 
 def _existence(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     for thing in sight.things:
-        if _may_be_named(sight, thing):
+        if sight.shows_sides or not thing.entry.side:
             yield _proposal(sight, "existence verification", _seen(thing.entry.kind), (thing,), "Yes", (_at(thing),))
-    absent = [name for name in sight.absent if sight.sides or not entry(name).side]
+    absent = [name for name in sight.absent if sight.shows_sides or not entry(name).side]
     for k in sorted(random.permutation(len(absent))[:ABSENT].tolist()):
         kind = entry(absent[k])
         last = Said("conclude", "no lesion" if kind.kind == "lesion" else "unseen", kind.name)
         said = *(_at(thing) for thing in _beside(sight, kind)), last
-        yield Proposal(
-            sight, "existence verification", _seen(kind.kind), (kind.name,), "No", said, bool(kind.side) and sight.sides
-        )
+        yield Proposal(sight, "existence verification", _seen(kind.kind), (kind.name,), "No", said, bool(kind.side))
 
 
 def _beside(sight: Sight, kind: Entry) -> list[Thing]:
@@ -226,11 +224,11 @@ def _relations(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
 
 def _lesions(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     kinds = {lesion.name for lesion in sight.lesions}
-    if len(kinds) == 1:
+    if len(kinds) == 1 and sight.lesions_told:
         lesion = sight.lesions[0]
         said = Said("box", "at", "lesion", box=lesion.box, kind="lesion"), Said("conclude", "kind", word=_an(lesion))
         yield Proposal(sight, "lesion analysis", "kind", (), lesion.name, said, False)
-    elif sight.healthy:
+    elif not kinds and sight.lesions_told:
         yield Proposal(sight, "lesion analysis", "kind", (), "none", (Said("conclude", "healthy"),), False)
     for lesion in (thing for thing in sight.lesions if not thing.cut):
         yield _told(sight, "lesion analysis", "number", (lesion,), "one" if lesion.pieces == 1 else "several")

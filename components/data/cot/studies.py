@@ -38,7 +38,9 @@ class Cutting:
 Told = tuple[Study, Sight]
 
 
-def studies(case: Case, labelled: Labelled, cutting: Cutting, split: str, random: np.random.Generator) -> Iterator[Told]:
+def studies(
+    case: Case, labelled: Labelled, cutting: Cutting, split: str, random: np.random.Generator
+) -> Iterator[Told]:
     """A volume, then its slices; a case that is a slice itself gives that."""
     volume = _compact(labelled.volume)
     known = frozenset(labelled.known)
@@ -113,7 +115,7 @@ def _told(
         contrast=labelled.contrast or volume.modality,
         things=tuple(found),
         absent=tuple(sorted(known - here - doubtful)),
-        healthy=bool(kinds) and not kinds & (here | doubtful),
+        lesions_told=bool(kinds) and not any(entry(n).kind == "lesion" for n in doubtful),
     )
     provenance = f"{case.source}, case {sight.group}"
     study = Study(name, sight.subject, split, sight.contrast, volume, sight.group, case.licence, provenance)

@@ -25,7 +25,7 @@ COARSE = 8
 
 
 def text_only(questions: Sequence[Question]) -> dict[str, dict[str, float]]:
-    """By "2d family" and "3d family": accuracy, chance, their difference with a 95 % interval, n; of closed questions."""
+    """Of closed questions, by "2d family" and "3d family": accuracy, chance, their difference with its interval, n."""
     closed = [q for q in questions if q.options]
     right = _right(closed)
     found: dict[str, dict[str, float]] = {}
@@ -59,8 +59,8 @@ def _right(asked: Sequence[Question]) -> np.ndarray:
     hasher = FeatureHasher(FEATURES, input_type="string")
     out = np.zeros(len(asked))
     for k in range(FOLDS):
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        if not len(train) or not len(test):
+        train, test = np.flatnonzero(fold != k).tolist(), np.flatnonzero(fold == k).tolist()
+        if not train or not test:
             continue
         wanted = np.array([i == asked[t].answer for t in train for i in range(len(rows[t]))])
         machine = LogisticRegression(C=1.0, max_iter=200, solver="liblinear")

@@ -1,4 +1,4 @@
-"""What one study shows, measured once from its masks: boxes, pieces, centres, sizes, and which structure a lesion is in.
+"""What one study shows, measured once from its masks: boxes, pieces, centres, sizes, what a lesion lies in.
 
 A study is a volume, or one slice of it. All places are source voxels (x, y, z) of the stored study: RAS+, or the
 picture's own axes where its frame is unknown.
@@ -74,8 +74,8 @@ class Sight:
     things: tuple[Thing, ...]
     absent: tuple[str, ...]
     """Names that would have been outlined and of which nothing is here."""
-    healthy: bool
-    """No lesion is here, nor one that can't be told."""
+    lesions_told: bool
+    """Every lesion that may be here is among the things."""
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -89,6 +89,11 @@ class Sight:
     @property
     def lesions(self) -> list[Thing]:
         return [thing for thing in self.things if thing.is_lesion]
+
+    @property
+    def shows_sides(self) -> bool:
+        """Left and right are the patient's, and can be told apart by looking: not in a sagittal slice."""
+        return self.sides and 0 in self.axes
 
     def named(self, name: str) -> Thing | None:
         return next((thing for thing in self.things if thing.name == name), None)

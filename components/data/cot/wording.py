@@ -12,6 +12,7 @@ import numpy as np
 
 INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 
+
 def spelled(form: str) -> tuple[str, ...]:
     """Every sentence of a form, in a fixed order, each once."""
     found = INNERMOST.search(form)
@@ -26,7 +27,7 @@ def spelled(form: str) -> tuple[str, ...]:
 QUESTIONS = {
     "which box": (
         "[Which|Which one] of [these|the] boxes [holds|contains|encloses|surrounds] the {a}?",
-        "[Which box|In which box] [is drawn around|is around|lies around] the {a}?",
+        "Which box [is drawn around|is around|lies around|shows] the {a}?",
         "[In which|Inside which] [box|of these boxes] [is|lies|do you find] the {a}?",
     ),
     "where": (
@@ -44,12 +45,13 @@ QUESTIONS = {
         "[What|Which structure] does the {a} lie in?",
     ),
     "third": (
-        "[In which|Which] third of the [slices|stack|volume, by slices,] [is the {a} centred|has the centre of the {a}]?",
+        "In which third of the [slices|stack] is the {a} centred?",
+        "Which third of the [slices|stack] has the [centre|middle] of the {a}?",
         "Where [along|in] the stack of slices is the [centre|middle] of the {a}?",
     ),
     "quarter": (
         "[In|Inside|Within] which quarter of the picture [is|lies|do you see] the [centre|middle] of the {a}?",
-        "[Which quarter|Which of the four quarters] of the picture [holds|has|contains] the [centre|middle] of the {a}?",
+        "Which [quarter|one of the quarters] of the picture [holds|has|contains] the [centre|middle] of the {a}?",
     ),
     "seen": (
         "Is the {a} [seen|visible|shown|in view|to be seen][| here]?",
@@ -133,9 +135,9 @@ CONCLUSIONS = {
     "kind": ("[It is|This is|It looks like|That is] {word}.",),
     "number": ("[There is|I count|One counts] {word}.",),
     "diameter": ("[Its longest side is|Along its longest side it is] {word}.",),
-    "unseen": ("[No {a} is seen|I see no {a}|Nothing here is the {a}|The {a} is not seen][.| here.]",),
-    "no lesion": ("[No {a} is seen|I see no {a}|Nothing here is a {a}][.| here.]",),
-    "healthy": ("[No lesion is seen|I see no lesion|Nothing here is a lesion][.| here.]",),
+    "unseen": ("[No {a} is seen|I see no {a}|The {a} is not seen][.| here.]", "Nothing here is the {a}."),
+    "no lesion": ("[No {a} is seen|I see no {a}][.| here.]", "Nothing here is a {a}."),
+    "healthy": ("[No lesion is seen|I see no lesion][.| here.]", "Nothing here is a lesion."),
 }
 
 

@@ -10,20 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from components.data.anatomy import Subject
 from components.data.config import DataConfig
 from components.data.lesions import VISIBLE_CNR
+from components.data.pictures import sheet
 from components.data.studies import LEAST_SEEN
 from model.imaging import shards
-from model.imaging.frame import LETTERS
-from model.imaging.prepare import Prepared, prepare
+from model.imaging.prepare import prepare
 from model.imaging.shards import Study
 from model.imaging.sides import side_of
 from model.interface.contract import Contract
 from model.interface.laterality import side_said
-from model.interface.prompt import filled, filled_options
 from model.interface.question import FAMILIES, Question
 from model.interface.writing import write_text
 
@@ -31,10 +30,6 @@ SPLITS = ("train", "val", "test", "real", "reference", "steady", "shifted")
 EXAMPLES = (("T1", "axial", 2), ("T2", "coronal", 2), ("FLAIR", "axial", 2), ("CT", "axial", 2),
             ("T1", "sagittal", 2), ("CT", "coronal", 2), ("FLAIR", "axial", 3), ("CT", "axial", 3))  # fmt: skip
 """Contrast, plane and dimension of the pictures on the card."""
-CELL, PICTURE, TEXT = 340, 300, 108
-"""Width of a cell, longest side of its picture, height of its words: px."""
-GROUND, INK, QUIET = "#0f1420", "#e6ebf5", "#9aa7bd"
-BRIGHT = ("#ffb020", "#5ac8ff", "#7ee787", "#ff8fc0")
 
 
 def write(config: DataConfig, anatomy: dict[str, Subject]) -> dict[str, Any]:
@@ -149,56 +144,7 @@ def _picture(folder: Path, questions: list[Question]) -> Image.Image:
         boxed.sort(key=lambda q: q.family != family)
         if key in EXAMPLES and boxed and (key not in chosen or chosen[key][1].family != family):
             chosen[key] = study, boxed[0]
-    columns = 4
-    rows = -(-len(chosen) // columns)
-    canvas = Image.new("RGB", (columns * CELL, max(1, rows) * (PICTURE + TEXT + 12)), GROUND)
-    for k, key in enumerate(key for key in EXAMPLES if key in chosen):
-        cell = _cell(*chosen[key])
-        canvas.paste(cell, (k % columns * CELL, k // columns * (PICTURE + TEXT + 12)))
-    return canvas
-
-
-def _cell(study: Study, question: Question) -> Image.Image:
-    contract = Contract()
-    prepared = prepare(study.volume, contract)
-    boxes = [prepared.frame.to_model(r.box) for r in question.rationale if r.box]
-    z = int(boxes[0].centre[2]) if boxes else prepared.frame.shape[2] // 2
-    grey = Image.fromarray(prepared.slices[z])
-    scale = PICTURE / max(grey.size)
-    grey = grey.resize((round(grey.width * scale), round(grey.height * scale)), Image.Resampling.NEAREST)
-    cell = Image.new("RGB", (CELL, PICTURE + TEXT + 12), GROUND)
-    cell.paste(grey.convert("RGB"), (8, 8))
-    draw = ImageDraw.Draw(cell)
-    for k, box in enumerate(boxes):
-        x1, y1, x2, y2 = (8 + n * scale for n in (*box.low[:2], *box.high[:2]))
-        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=BRIGHT[k % len(BRIGHT)], width=2)
-    _mark_sides(draw, prepared, grey.size)
-    where = f", slice {z}" if prepared.dimension == 3 else ""
-    draw.text(
-        (8, PICTURE + 12), f"{study.contrast}, {prepared.frame.plane}{where}: {question.family}", QUIET, _font(13)
-    )
-    places = tuple(prepared.frame.to_model(region) for region in question.regions)
-    told = [
-        filled(question.text, places, flat=question.dimension == 2),
-        *_options(question, filled_options(question, places)),
-    ]
-    draw.multiline_text((8, PICTURE + 30), "\n".join(told), INK, _font(13), spacing=3)
-    return cell
-
-
-def _options(question: Question, shown: tuple[str, ...]) -> list[str]:
-    """Up to four lines, the right one marked."""
-    return [f"{'>' if i == question.answer else '  '} {option}" for i, option in enumerate(shown)]
-
-
-def _mark_sides(draw: ImageDraw.ImageDraw, prepared: Prepared, size: tuple[int, int]) -> None:
-    left, right, *_ = LETTERS[prepared.frame.plane]
-    draw.text((12, 8 + size[1] // 2), left, QUIET, _font(13), anchor="lm")
-    draw.text((4 + size[0], 8 + size[1] // 2), right, QUIET, _font(13), anchor="rm")
-
-
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    return sheet(chosen[key] for key in EXAMPLES if key in chosen)
 
 
 def _page(metrics: dict[str, Any]) -> str:

@@ -1,2 +1,0 @@
-import importlib
-def adapter(name): return importlib.import_module(f"components.data.sources.{name}")

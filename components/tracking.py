@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from model.interface.writing import write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 SHIP_EVERY_S = 5.0
 CLOSE_WITHIN_S = 10.0
@@ -87,6 +89,22 @@ def send_waiting() -> int:
     return len(files)
 
 
+@dataclass(frozen=True, slots=True)
+class DataUsed:
+    """A data set as MLflow lists it."""
+
+    name: str
+    digest: str
+    """At most 36 letters, as MLflow wants it."""
+    source: str
+    """JSON: where it comes from."""
+
+    def as_input(self) -> "DatasetInput":
+        from mlflow.entities import Dataset, DatasetInput
+
+        return DatasetInput(Dataset(self.name, self.digest, "local", self.source), [])
+
+
 def log_evaluation(
     experiment: str,
     key: str,
@@ -95,12 +113,14 @@ def log_evaluation(
     tags: Mapping[str, str],
     files: Sequence[Path] = (),
     pictures: Mapping[str, np.ndarray] | None = None,
+    data: "DataUsed | None" = None,
 ) -> str:
     """Log one evaluation from what its stage wrote, and return the run's id.
 
     key: digest of what was evaluated and how; the same key is logged once.
     tags: where it comes from, as `CKPT_MD5` and the commit.
     pictures: uint8[h, w, 3] by name.
+    data: the data set it is about, shown beside the run.
     """
     with _store() as client:
         found = _find_run(client, experiment, key)
@@ -110,6 +130,8 @@ def log_evaluation(
         _log_metrics(client, run, [(name, value, 0, 0) for name, value in metrics.items()])
         for file in files:
             client.log_artifact(run, str(file))
+        if data:
+            client.log_inputs(run, datasets=[data.as_input()])
         for name, picture in (pictures or {}).items():
             client.log_image(run, picture, artifact_file=f"pictures/{name}.png")
         client.set_terminated(run)

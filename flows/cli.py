@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that --help answers at o
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ Research use only. Not a medical device.
 app = typer.Typer(help=EXAMPLES, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 trace_app, data_app = (typer.Typer(no_args_is_help=True, rich_markup_mode=None) for _ in range(2))
 app.add_typer(trace_app, name="trace", help="Look at one answer.")
-app.add_typer(data_app, name="data", help="The embedded data set.")
+app.add_typer(data_app, name="data", help="Make, check and describe data sets.")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 Modality = Annotated[str | None, typer.Option(help="CT or MR, where the file doesn't say.")]
@@ -44,6 +45,11 @@ Override = Annotated[
     list[str] | None,
     typer.Option(help="Show it otherwise than in training: ct_windows=lung, plane=coronal …; repeatable."),
 ]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="ADAPTER=FOLDER, as totalsegmentator=/data/ts, or `embedded`; repeatable."),
+]
+CotOut = Annotated[Path | None, typer.Option("--out", help="The build's folder.")]
 BurnedIn = Annotated[bool, typer.Option("--allow-burned-in", help="Read pictures that may show a patient's data.")]
 Checkpoint = Annotated[str, typer.Option(help="A registry alias, or a checkpoint folder.")]
 
@@ -160,23 +166,51 @@ def trace_show(
 
 
 @data_app.command("build")
-def data_build() -> None:
-    """Make the data set, unless it is up to date."""
-    _stage("data")
+def data_build(
+    source: Sources = None,
+    out: CotOut = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count: list cases, read no pixel.")] = False,
+) -> None:
+    """Make the embedded data set unless it is up to date; with --source, grounded reasoning data from masks."""
+    if not source:
+        _stage("data")
+        return
+    from flows import building
+
+    config = building.config_of(source, out, workers, seed)
+    _say(building.planned(config) if dry_run else building.build(config))
 
 
 @data_app.command("check")
-def data_check() -> None:
-    """Compare every file with the manifest."""
+def data_check(source: Sources = None, out: CotOut = None) -> None:
+    """Compare every file with the manifest; with --source, work every sample out again from the masks."""
+    if source:
+        from flows import building
+
+        _say(building.checked(building.config_of(source, out, None, None)))
+        return
     from model.imaging.shards import verify
 
-    verify(Path("data"))
-    typer.echo("data: every file is as it was written")
+    folder = out or Path("data")
+    verify(folder)
+    typer.echo(f"{folder}: every file is as it was written")
 
 
 @data_app.command("card")
-def data_card() -> None:
-    """Print the data card."""
+def data_card(
+    source: Sources = None,
+    out: CotOut = None,
+    results: Annotated[Path | None, typer.Option(help="Where the numbers go; beside the shards by default.")] = None,
+) -> None:
+    """Print the embedded set's card; with --source, write and record that of a build."""
+    if source:
+        from flows import building
+
+        config = building.config_of(source, out, None, None)
+        _say(building.card(config, results or config.out))
+        return
     card = Path("data/card.md")
     if not card.exists():
         raise Failure("there is no data set yet", where=str(card), next="urm data build")
@@ -275,7 +309,7 @@ def _write_evidence(asked: Any, files: list[Path] | None) -> None:
         typer.echo(f"evidence: {asked.write_evidence(file)}", err=True)
 
 
-def _say(lines: list[str]) -> None:
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(line)
 

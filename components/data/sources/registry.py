@@ -1,0 +1,2 @@
+import importlib
+def adapter(name): return importlib.import_module(f"components.data.sources.{name}")

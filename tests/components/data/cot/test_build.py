@@ -1,0 +1,127 @@
+"""Shards: the same bytes on any number of workers, and after being killed; nobody in two splits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.data.cot import build
+from components.data.cot.build import RECEIPTS, plan, run, split_of
+from model.imaging import shards
+from model.interface.errors import BadInput, Integrity
+from tests.components.data.cot import blobs
+from tests.components.data.cot.conftest import config_of
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_workers_do_not_change_a_byte(blob_source, tmp_path):
+    for n in (1, 3):
+        run(config_of(tmp_path / str(n), cases=24, cases_per_shard=8, workers=n))
+    assert bytes_of(tmp_path / "1") == bytes_of(tmp_path / "3")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from components.data.cot import build
+from components.data.sources import registry
+from tests.components.data.cot import blobs
+from tests.components.data.cot.conftest import config_of
+registry.adapter = lambda name: blobs
+if __name__ == "__main__":
+    config = config_of(Path(sys.argv[1]), cases=60, cases_per_shard=10, workers=1)
+    build.run(config, lambda done, of, _: print(done, of, flush=True))
+"""
+
+
+def test_a_killed_build_goes_on_to_the_same_bytes(blob_source, tmp_path):
+    out = tmp_path / "killed"
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(out)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stdout.readline().split()[0] == "1"
+        time.sleep(0.15)  # somewhere inside a later shard
+        os.kill(child.pid, signal.SIGKILL)
+    assert not (out / shards.MANIFEST).exists(), "a stopped build is no data set"
+    made = len(list((out / RECEIPTS).glob("*.json")))
+    config = config_of(out, cases=60, cases_per_shard=10, workers=1)
+    assert 1 <= made < len(plan(config))
+    told: list[int] = []
+    run(config, lambda done, of, _: told.append(done))
+    assert told == list(range(made + 1, len(plan(config)) + 1)), "what was made is not made again"
+    run(config_of(tmp_path / "whole", cases=60, cases_per_shard=10, workers=1))
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
+
+
+def test_a_finished_build_does_nothing_and_a_damaged_shard_is_made_again(blob_source, tmp_path):
+    config = config_of(tmp_path / "data", cases=24, cases_per_shard=8, workers=1)
+    run(config)
+    before = bytes_of(config.out)
+    told: list[int] = []
+    run(config, lambda done, of, _: told.append(done))
+    assert not told
+    file = next(config.out.glob("*-studies.parquet"))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(Integrity):
+        shards.verify(config.out)
+    run(config, lambda done, of, _: told.append(done))
+    assert len(told) == 1
+    assert bytes_of(config.out) == before
+
+
+def test_another_plan_leaves_nothing_of_the_first(blob_source, tmp_path):
+    run(config_of(tmp_path / "data", cases=40, cases_per_shard=8, workers=1))
+    config = config_of(tmp_path / "data", cases=16, cases_per_shard=8, workers=1)
+    run(config)
+    run(config_of(tmp_path / "other", cases=16, cases_per_shard=8, workers=1))
+    assert bytes_of(config.out) == bytes_of(tmp_path / "other")
+
+
+def test_nobody_is_in_two_splits_and_the_shares_are_as_told(blob_source, tmp_path):
+    config = config_of(tmp_path, cases=400)
+    by_person: dict[str, set[str]] = {}
+    for case in blobs.cases():
+        by_person.setdefault(case.subject, set()).add(split_of(case, config))
+    assert all(len(splits) == 1 for splits in by_person.values())
+    share = [sum(s == {name} for s in by_person.values()) / len(by_person) for name in build.SPLITS]
+    assert share == pytest.approx([0.85, 0.05, 0.1], abs=0.05)
+
+
+def test_every_case_is_planned_once_and_shards_are_alike_in_size(blob_source, tmp_path):
+    config = config_of(tmp_path, cases=400)
+    made = plan(config)
+    planned = [case.study for shard in made for case in shard.cases]
+    assert sorted(planned) == sorted(case.study for case in blobs.cases())
+    assert len({shard.name for shard in made}) == len(made)
+    sizes = [len(shard.cases) for shard in made if shard.split == "train"]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_nothing_to_build_from_is_told(blob_source, tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "cases", lambda root: iter(()))
+    with pytest.raises(BadInput, match="nothing to build from"):
+        run(config_of(tmp_path, cases=1))
+
+
+def test_a_receipt_tells_what_is_in_its_shard(built):
+    for shard in plan(built):
+        told = json.loads(build.receipt_file(built.out, shard.name).read_text())
+        asked = shards.read_questions(built.out, shard.name)
+        assert sum(told["questions"].values()) == len(asked)
+        assert told["cases"] == len(shard.cases)
+        assert {q.split for q in asked} == {shard.split}
+
+
+def test_names_of_files_and_people_are_not_in_the_data(built):
+    raw = b"".join(path.read_bytes() for path in built.out.glob("*-questions.parquet"))
+    text = "".join(json.dumps(q.to_json()) for split in build.SPLITS for q in shards.read_questions(built.out, split))
+    assert "person-" not in text
+    assert "case-" not in text
+    assert b"person-" not in raw

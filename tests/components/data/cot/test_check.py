@@ -1,0 +1,67 @@
+"""The independent check finds nothing in what was built, and finds whatever is broken."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from components.data.cot import build, check
+from components.data.cot.studies import digest_of
+from components.data.cot.check import Truth, sentences, wrong
+from model.imaging import shards
+from model.interface.boxes import Box
+from model.interface.question import FAMILIES, Question, Remark
+
+
+def test_no_sample_is_wrong(built):
+    n, faults = check.check(built)
+    assert n > 3000
+    assert faults == []
+
+
+def test_every_family_is_asked_in_both_dimensions_closed_and_open(built):
+    asked = [q for split in build.SPLITS for q in shards.read_questions(built.out, split)]
+    met = Counter((q.dimension, q.family, bool(q.options)) for q in asked)
+    assert all(met[d, family, closed] for d in (2, 3) for family in FAMILIES for closed in (True, False)), met
+
+
+def moved(box: Box) -> Box:
+    return Box.of((*(n + 1 for n in box.low), *(n + 1 for n in box.high)))
+
+
+def first_box(question: Question, change) -> Question:
+    k = next(k for k, remark in enumerate(question.rationale) if remark.box)
+    told = [*question.rationale]
+    told[k] = change(told[k])
+    return replace(question, rationale=tuple(told))
+
+
+HARMS = {
+    "another letter": lambda q: replace(q, answer=(q.answer + 1) % len(q.options)),
+    "a box a voxel off": lambda q: first_box(q, lambda r: replace(r, box=moved(r.box))),
+    "a box of something else": lambda q: first_box(q, lambda r: replace(r, names="pancreas")),
+    "an option twice": lambda q: replace(q, options=(*q.options, q.options[0])),
+    "words of nobody": lambda q: replace(q, text=q.text + " Please."),
+    "no word of what is asked": lambda q: replace(q, provenance="blobs"),
+    "a box tag in the words": lambda q: replace(q, rationale=(Remark("<|box_start|>[1,2"), *q.rationale)),
+    "an answer before the end": lambda q: replace(q, rationale=(*q.rationale, Remark("</think>A. no"))),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_is_broken_is_found(built, harm):
+    """On every closed question that has a box in its rationale, but where both ways are true."""
+    shard = build.plan(built)[0]
+    by_case = {digest_of(case): case for case in shard.cases[:12]}
+    asked = shards.read_questions(built.out, shard.name)
+    spelled = sentences()
+    tried = 0
+    for study in shards.read_studies(built.out, shard.name):
+        if study.group not in by_case:
+            continue
+        truth = Truth.of(by_case[study.group].open(), study.id, study.volume.plane)
+        for question in (q for q in asked if q.study == study.id and q.options and any(r.box for r in q.rationale)):
+            assert not list(wrong(question, truth, spelled))
+            assert list(wrong(HARMS[harm](question), truth, spelled)), (harm, question)
+            tried += 1
+    assert tried > 100

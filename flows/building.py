@@ -1,4 +1,4 @@
-"""`urm data build --source …`: a data set from segmentation masks of one's own, planned, built, checked, described, recorded."""
+"""`urm data build --source …`: a data set from masks of one's own, planned, built, checked, described, recorded."""
 
 import json
 import sys
@@ -64,8 +64,8 @@ def build(config: CotConfig) -> Iterator[str]:
         sys.stderr.write(f"{done}/{of} {receipt['shard']}: {asked} questions, {time.monotonic() - began:.0f} s\n")
 
     for split, told in run(config, report).items():
-        asked, seen = told["questions"], told["studies"]
-        yield f"{split}: {told['cases']} cases, {seen['2d']} slices, {seen['3d']} volumes, {sum(asked.values())} questions"
+        seen, n = told["studies"], sum(told["questions"].values())
+        yield f"{split}: {told['cases']} cases, {seen['2d']} slices, {seen['3d']} volumes, {n} questions"
 
 
 def checked(config: CotConfig) -> Iterator[str]:

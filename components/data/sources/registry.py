@@ -1,2 +1,5 @@
 import importlib
-def adapter(name): return importlib.import_module(f"components.data.sources.{name}")
+
+
+def adapter(name):
+    return importlib.import_module(f"components.data.sources.{name}")

@@ -19,8 +19,6 @@ from model.interface.boxes import Box
 Sides = Literal["patient", "image", "unknown"]
 """Whose left and right the volume's axes tell. "patient": its frame is known, the axes are RAS+. "image": those of
 the picture as it is shown, nobody knows the patient's. "unknown": neither may be asked about."""
-LARGEST_LABEL = 1 << 16
-"""A label map with larger numbers is no label map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +59,10 @@ class Outline:
 def outlines_of(labels: np.ndarray, names: Mapping[int, str]) -> tuple[Outline, ...]:
     """Every named value of a label map that occurs in it, in the order of `names`.
 
-    labels: whole numbers (x, y, z), any type. Values that share a name are one outline; values without a name are
+    labels: whole numbers from 0 (x, y, z), any type. Values that share a name are one outline; values without a name are
     left out, `unnamed` tells them.
     """
-    whole = _whole(labels)
+    whole = labels.astype(np.int32, copy=False)
     extents = dict(_extents(whole))
     values: dict[str, list[int]] = {}
     for value, name in names.items():
@@ -75,15 +73,7 @@ def outlines_of(labels: np.ndarray, names: Mapping[int, str]) -> tuple[Outline, 
 
 def unnamed(labels: np.ndarray, names: Mapping[int, str]) -> tuple[int, ...]:
     """Values other than 0 that occur in a label map and have no name, ascending."""
-    return tuple(value for value, _ in _extents(_whole(labels)) if value not in names)
-
-
-def _whole(labels: np.ndarray) -> np.ndarray:
-    """int32, 0 to `LARGEST_LABEL`; raises ValueError for what is no label map."""
-    whole = labels.astype(np.int32, copy=False)
-    if whole.min() < 0 or whole.max() > LARGEST_LABEL or not (whole == labels).all():
-        raise ValueError(f"labels from {labels.min()} to {labels.max()}, wanted whole numbers from 0")
-    return whole
+    return tuple(value for value, _ in _extents(labels.astype(np.int32, copy=False)) if value not in names)
 
 
 def _extents(whole: np.ndarray) -> Iterator[tuple[int, tuple[slice, ...]]]:
@@ -93,7 +83,9 @@ def _extents(whole: np.ndarray) -> Iterator[tuple[int, tuple[slice, ...]]]:
 
 
 def _joined(name: str, whole: np.ndarray, extents: Mapping[int, tuple[slice, ...]]) -> Outline:
-    around = tuple(slice(min(a.start for a in axis), max(a.stop for a in axis)) for axis in zip(*extents.values()))
+    around = tuple(
+        slice(min(a.start for a in axis), max(a.stop for a in axis)) for axis in zip(*extents.values(), strict=True)
+    )
     inside = np.isin(whole[around], list(extents)) if len(extents) > 1 else whole[around] == next(iter(extents))
     x, y, z = (side.start for side in around)
     return Outline(name, (x, y, z), inside)

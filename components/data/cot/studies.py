@@ -43,14 +43,13 @@ def studies(
 ) -> Iterator[Told]:
     """A volume, then its slices; a case that is a slice itself gives that."""
     volume = _compact(labelled.volume)
-    known = frozenset(labelled.known)
     name = digest_of(case)
-    yield _told(case, name, split, volume, labelled.outlines, labelled, known, cutting)
+    yield _told(case, name, split, volume, labelled.outlines, labelled, cutting)
     if volume.dimension == 2:
         return
     for plane, at in sorted(_places(labelled, volume, cutting.slices, random)):
         shown = cut(labelled.outlines, SLICE_AXIS[plane], at)
-        yield _told(case, f"{name}-{plane}-{at}", split, slice_of(volume, plane, at), shown, labelled, known, cutting)
+        yield _told(case, f"{name}-{plane}-{at}", split, slice_of(volume, plane, at), shown, labelled, cutting)
 
 
 def digest_of(case: Case) -> str:
@@ -86,11 +85,10 @@ def _told(
     volume: Volume,
     outlines: Sequence[Outline],
     labelled: Labelled,
-    known: frozenset[str],
     cutting: Cutting,
 ) -> Told:
     found = things(outlines, volume)
-    doubtful = set(labelled.doubtful) | {o.name for o in outlines} - {thing.name for thing in found}
+    doubtful = labelled.doubtful | {o.name for o in outlines} - {thing.name for thing in found}
     if cutting.least_cnr and not volume.is_colour:
         by_name = {o.name: o for o in outlines}
         faint = [
@@ -101,7 +99,7 @@ def _told(
         found = [thing for thing in found if thing.name not in faint]
         doubtful |= set(faint)
     here = {thing.name for thing in found}
-    kinds = {n for n in known if entry(n).kind == "lesion"}
+    sought = labelled.sought
     sight = Sight(
         study=name,
         subject=subject_of(case),
@@ -114,8 +112,9 @@ def _told(
         sides=labelled.sides == "patient" and volume.frame_known,
         contrast=labelled.contrast or volume.modality,
         things=tuple(found),
-        absent=tuple(sorted(known - here - doubtful)),
-        lesions_told=bool(kinds) and not any(entry(n).kind == "lesion" for n in doubtful),
+        absent=tuple(sorted(sought - here - doubtful)),
+        lesions_told=any(entry(n).kind == "lesion" for n in sought)
+        and not any(entry(n).kind == "lesion" for n in doubtful),
     )
     provenance = f"{case.source}, case {sight.group}"
     study = Study(name, sight.subject, split, sight.contrast, volume, sight.group, case.licence, provenance)
@@ -149,5 +148,5 @@ def _compact(volume: Volume) -> Volume:
     kinds = [np.uint8, np.int16] if whole else []
     kind = next((k for k in kinds if np.iinfo(k).min <= least and most <= np.iinfo(k).max), np.float32)
     assert np.dtype(kind).name in STORED
-    known = (volume.modality, volume.frame_known, volume.plane, volume.warnings, volume.spacing_known)
-    return Volume(voxels.astype(kind), volume.affine, *known)
+    sought = (volume.modality, volume.frame_known, volume.plane, volume.warnings, volume.spacing_known)
+    return Volume(voxels.astype(kind), volume.affine, *sought)

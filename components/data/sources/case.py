@@ -59,14 +59,14 @@ class Outline:
 def outlines_of(labels: np.ndarray, names: Mapping[int, str]) -> tuple[Outline, ...]:
     """Every named value of a label map that occurs in it, in the order of `names`.
 
-    labels: whole numbers from 0 (x, y, z), any type. Values that share a name are one outline; values without a name are
-    left out, `unnamed` tells them.
+    labels: whole numbers from 0 (x, y, z), any type. Values that share a name are one outline. Values without a name
+    are left out, `unnamed` tells them; so are those named "".
     """
     whole = labels.astype(np.int32, copy=False)
     extents = dict(_extents(whole))
     values: dict[str, list[int]] = {}
     for value, name in names.items():
-        if value in extents:
+        if value in extents and name:
             values.setdefault(name, []).append(value)
     return tuple(_joined(name, whole, {value: extents[value] for value in same}) for name, same in values.items())
 
@@ -97,23 +97,24 @@ class Labelled:
 
     volume: Volume
     outlines: tuple[Outline, ...]
-    """One a name. What is looked for and not there has none."""
+    """One a name, every one with a voxel or more."""
     sides: Sides
     warnings: tuple[str, ...] = ()
     """What had to be assumed of image and labels, one sentence each."""
-    known: frozenset[str] = frozenset()
-    """Names that would have an outline if they were here: of these, absence is known."""
+    sought: frozenset[str] = frozenset()
+    """Names of all that would be outlined if it were there: what is sought and has no outline is absent. Of any other
+    name nothing is known."""
     doubtful: frozenset[str] = frozenset()
-    """Names that may be here without an outline, and are neither asked about nor denied."""
+    """Names of what may be there without an outline, as a lesion too faint to be asked about."""
     contrast: str = ""
-    """"T1", "FLAIR", "CT" …, for counts; the modality where nobody says."""
+    """"T1", "FLAIR" …, for counts; "" where nobody says more than the modality."""
 
     def __post_init__(self) -> None:
         if self.sides == "patient" and not self.volume.frame_known:
             raise ValueError("sides are the patient's, but the volume has no frame")
         names = [outline.name for outline in self.outlines]
-        if len(set(names)) < len(names):
-            raise ValueError(f"a name twice in {names}")
+        if len(set(names)) < len(names) or not self.sought.issuperset(names):
+            raise ValueError(f"a name twice in {names}, or outlined but not sought")
         for outline in self.outlines:
             if outline.box.within(self.volume.shape) != outline.box:
                 raise ValueError(f"{outline.name}: {outline.box} leaves the volume {self.volume.shape}")

@@ -62,18 +62,18 @@ def named(source_name: str) -> tuple[str, str]:
 
 
 def named_all(table: Mapping[int, str]) -> tuple[dict[int, str], tuple[str, ...]]:
-    """A set's own table of label values -> the same in our names, background left out, and what had to be assumed."""
-    out, warnings = {}, []
-    for value, source_name in table.items():
-        if value != 0:
-            out[value], warning = named(source_name)
-            warnings += [warning] if warning else []
-    return out, tuple(warnings)
+    """A set's own table of label values -> the same in our names, without background, and what had to be assumed.
+
+    An empty name stays empty: nothing is made of that value.
+    """
+    found = {value: named(name) if name else ("", "") for value, name in table.items() if value != 0}
+    return {value: name for value, (name, _) in found.items()}, tuple(told for _, told in found.values() if told)
 
 
 def _key(source_name: str) -> tuple[str, str]:
     """(side, the rest), in lower case and British."""
-    words = [BRITISH[word] if word in BRITISH else word for word in re.findall(r"[a-z0-9&]+", source_name.lower())]
+    found: list[str] = re.findall(r"[a-z0-9&]+", source_name.lower())
+    words = [BRITISH.get(word, word) for word in found]
     sides = [word for word in words if word in SIDES]
     if len(sides) != 1:
         return "", " ".join(words)

@@ -23,6 +23,8 @@ CHOSEN = ("DICOM", ".nii", ".nii.gz", ".tif", ".tiff", ".webp", ".png", ".jpg", 
 """Kinds that may hold several pictures or volumes."""
 MOST_INVALID = 0.05
 """Share of voxels that may be NaN or infinite."""
+LARGEST_LABEL = (1 << 16) - 1
+"""A map with larger numbers is no label map."""
 
 
 def read_volume(path: Path, declared: Declared | None = None) -> Volume:
@@ -30,7 +32,31 @@ def read_volume(path: Path, declared: Declared | None = None) -> Volume:
 
     Raises BadInput, naming file, field, what was found and what was wanted.
     """
-    declared = declared or Declared()
+    volume = _read(path, declared or Declared())
+    _check_contrast(path, volume.voxels)
+    return volume
+
+
+def read_labels(path: Path, declared: Declared | None = None) -> Volume:
+    """A label map, or a mask, of any kind `read_volume` reads and brought to RAS+ as that does it.
+
+    Its voxels are whole numbers from 0 to `LARGEST_LABEL`, as stored; all may be the same. Raises BadInput.
+    """
+    volume = _read(path, declared or Declared())
+    voxels = volume.voxels
+    if volume.is_colour:
+        raise refused(path, "labels in colours are not read", field="voxels", found="colours", wanted="whole numbers")
+    low, high = float(voxels.min()), float(voxels.max())
+    if low < 0 or high > LARGEST_LABEL or (voxels.dtype.kind == "f" and not (voxels == np.rint(voxels)).all()):
+        found = f"{low:g} to {high:g}" + ("" if low < 0 or high > LARGEST_LABEL else ", with fractions")
+        raise refused(
+            path, "not a label map", field="voxels", found=found, wanted=f"whole numbers from 0 to {LARGEST_LABEL}",
+            next="give the labels as they were drawn, not resampled between their values",
+        )  # fmt: skip
+    return volume
+
+
+def _read(path: Path, declared: Declared) -> Volume:
     if declared.modality is not None and declared.modality not in MODALITIES:
         raise BadInput(
             f"unknown modality {declared.modality!r}",
@@ -42,9 +68,7 @@ def read_volume(path: Path, declared: Declared | None = None) -> Volume:
     stored = _stored(path, kind, declared)
     modality, assumed = _modality(stored, declared.modality)
     voxels, mended = _mended(path, _without_colour(stored.voxels))
-    volume = _framed(path, stored, voxels, modality, stored.warnings + assumed + mended, declared.radiological)
-    _check_contrast(path, volume.voxels)
-    return volume
+    return _framed(path, stored, voxels, modality, stored.warnings + assumed + mended, declared.radiological)
 
 
 def _check_declared(path: Path, kind: str, declared: Declared) -> None:

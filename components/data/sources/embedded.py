@@ -39,9 +39,7 @@ def cases(root: Path) -> Iterator[Case]:
     for number in range(HEADS):
         person = TURNS[number % len(TURNS)]
         read = partial(_paint, root, number, person)
-        yield Case(
-            NAME, person, f"head-{number:05d}", SPLITS[person], studies.licence_of(person), files[person], read
-        )
+        yield Case(NAME, person, f"head-{number:05d}", SPLITS[person], studies.licence_of(person), files[person], read)
 
 
 def _paint(root: Path, number: int, person: str) -> Labelled:

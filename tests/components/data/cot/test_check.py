@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from components.data.cot import build, check
-from components.data.cot.studies import digest_of
 from components.data.cot.check import Truth, sentences, wrong
+from components.data.cot.studies import digest_of
 from model.imaging import shards
 from model.interface.boxes import Box
 from model.interface.question import FAMILIES, Question, Remark

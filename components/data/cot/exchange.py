@@ -57,13 +57,8 @@ def chosen(found: Sequence[Group], wanted: tuple[int, int], random: np.random.Ge
     return kept
 
 
-def questions(
-    kept: Sequence[Group], words: Words, style: Style, random: np.random.Generator, marked: dict[str, str]
-) -> list[Question]:
-    """Worded, with options in an order in which no letter is right more often than another.
-
-    marked: what is written into all of them (split, licence, provenance …).
-    """
+def questions(kept: Sequence[Group], words: Words, style: Style, random: np.random.Generator) -> list[Question]:
+    """Worded, with options in an order in which no letter is right more often than another."""
     made: list[Question] = []
     asked: dict[str, int] = defaultdict(int)
     for group in kept:
@@ -75,7 +70,7 @@ def questions(
             study = proposal.sight.study
             name = f"{study}-{asked[study]}"
             asked[study] += 1
-            made.append(_question(name, text, proposal, group, letter, is_open, _Telling(words, style, random), marked))
+            made.append(_question(name, text, proposal, group, letter, is_open, _Telling(words, style, random)))
     return made
 
 
@@ -113,7 +108,6 @@ def _question(
     letter: int,
     is_open: bool,
     telling: "_Telling",
-    marked: dict[str, str],
 ) -> Question:
     sight = proposal.sight
     is_box = isinstance(proposal.answer, Box)
@@ -141,9 +135,9 @@ def _question(
         rationale=telling.rationale(proposal),
         laterality=proposal.laterality or (proposal.ask == "host" and sight.sides),
         reply=("{0}" if is_box else str(proposal.answer)) if is_open else "",
-        split=marked["split"],
-        licence=marked["licence"],
-        provenance=f"{marked['provenance']}; asked: {proposal.ask}; about: {', '.join(proposal.about) or 'lesions'}",
+        split=sight.split,
+        licence=sight.licence,
+        provenance=f"{sight.provenance}; asked: {proposal.ask}; about: {', '.join(proposal.about) or 'lesions'}",
     )
 
 

@@ -104,6 +104,9 @@ def _told(
         study=name,
         subject=subject_of(case),
         group=digest_of(case),
+        split=split,
+        licence=case.licence,
+        provenance=f"{case.source}, case {digest_of(case)}",
         dimension=volume.dimension,
         plane=volume.plane,
         shape=volume.shape,
@@ -116,8 +119,8 @@ def _told(
         lesions_told=any(entry(n).kind == "lesion" for n in sought)
         and not any(entry(n).kind == "lesion" for n in doubtful),
     )
-    provenance = f"{case.source}, case {sight.group}"
-    study = Study(name, sight.subject, split, sight.contrast, volume, sight.group, case.licence, provenance)
+    marks = (split, sight.contrast, volume, sight.group, case.licence, sight.provenance)
+    study = Study(name, sight.subject, *marks)
     return study, sight
 
 

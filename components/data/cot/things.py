@@ -63,6 +63,9 @@ class Sight:
     subject: str
     group: str
     """The case it was cut from."""
+    split: str
+    licence: str
+    provenance: str
     dimension: int
     plane: str
     shape: tuple[int, int, int]

@@ -19,8 +19,6 @@ from model.interface.boxes import Box, iou
 from model.interface.question import Question
 from tests.components.data.cot import blobs
 
-MARKED = {"split": "train", "licence": "CC0", "provenance": "blobs"}
-
 
 @pytest.fixture(scope="module")
 def proposed():
@@ -52,7 +50,7 @@ def test_members_share_their_words_and_differ_in_their_answers(proposed, seed, m
 def test_each_option_and_each_letter_is_right_once_in_a_group(proposed, seed):
     random = np.random.default_rng(seed)
     met = groups(proposed, random, 4)[:200]
-    asked = iter(questions(met, Words(), Style(open=0), random, MARKED))
+    asked = iter(questions(met, Words(), Style(open=0), random))
     for group in met:
         some = [next(asked) for _ in group]
         assert len({q.text for q in some}) == 1

@@ -12,6 +12,7 @@ from torch import Tensor
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
 from components.bench.reading import read_ct_512x512x300
+from components.bench.tracing import mask_to_trace_2d, mask_to_trace_3d
 from model.imaging.crop import crop
 from model.learning.losses import Clip, grpo, target_logprobs
 from model.learning.packing import Row, pack
@@ -100,7 +101,15 @@ def grpo_update_g8(checkpoint: Checkpoint) -> Comparison:
 
 FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
     figure.__name__: figure
-    for figure in (decode_3d_3rounds, decode_group8, decode_followup, grpo_update_g8, read_ct_512x512x300)
+    for figure in (
+        decode_3d_3rounds,
+        decode_group8,
+        decode_followup,
+        grpo_update_g8,
+        read_ct_512x512x300,
+        mask_to_trace_2d,
+        mask_to_trace_3d,
+    )
 }
 
 

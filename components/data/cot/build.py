@@ -53,7 +53,7 @@ class CotConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[Source, ...] = (Source(name="embedded", cases=540, least_cnr=2.0),)
-    """540 heads: about 17,000 questions about slices and 5,000 about volumes, the paper's ratio, a tenth of its number."""
+    """540 heads: about 17,000 questions about slices and 5,000 about volumes: a tenth of the paper's number."""
     out: Path = Path("cot")
     seed: int = Field(default=2026, ge=0)
     workers: int = Field(default=2, ge=1)

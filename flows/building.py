@@ -15,19 +15,21 @@ from model.interface.errors import BadInput
 SECTION = "cot"
 
 
-def config_of(sources: Sequence[str], out: Path | None, workers: int | None, seed: int | None) -> CotConfig:
+def config_of(
+    sources: Sequence[str], out: Path | None = None, workers: int | None = None, cases: int | None = None
+) -> CotConfig:
     """The section `cot` of params.yaml, changed by what the command line says.
 
-    sources: "name=folder" or "name", each an adapter and where its set lies.
+    sources: "name=folder" or "name", each an adapter and where its set lies; what the section says of a source of that
+    name holds on. cases: take only the first so many of each.
     """
-    told: dict[str, Any] = {"out": out, "workers": workers, "seed": seed}
-    if sources:
-        told["sources"] = tuple(map(_source, sources))
     config = settings.load(SECTION, CotConfig)
+    told: dict[str, Any] = {"out": out, "workers": workers}
+    told["sources"] = tuple(_source(one, config.sources, cases) for one in sources)
     return config.model_copy(update={name: value for name, value in told.items() if value is not None})
 
 
-def _source(told: str) -> Source:
+def _source(told: str, configured: Sequence[Source], cases: int | None) -> Source:
     name, _, root = told.partition("=")
     if name not in registry.ADAPTERS:
         raise BadInput(
@@ -35,7 +37,9 @@ def _source(told: str) -> Source:
             where=f"--source, found {name!r}, wanted one of {', '.join(registry.ADAPTERS)}",
             next="urm data build --help; a folder of your own NIfTI files is `folder=PATH`",
         )
-    return Source(name=name, root=Path(root))
+    known = next((source for source in configured if source.name == name), Source(name=name))
+    changed = {"root": Path(root)} if root else {}
+    return known.model_copy(update=changed | ({"cases": cases} if cases else {}))
 
 
 def planned(config: CotConfig) -> Iterator[str]:

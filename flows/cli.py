@@ -49,6 +49,7 @@ Sources = Annotated[
     list[str] | None,
     typer.Option("--source", help="ADAPTER=FOLDER, as totalsegmentator=/data/ts, or `embedded`; repeatable."),
 ]
+Cases = Annotated[int | None, typer.Option(min=1, help="Take only the first so many of each source.")]
 CotOut = Annotated[Path | None, typer.Option("--out", help="The build's folder.")]
 BurnedIn = Annotated[bool, typer.Option("--allow-burned-in", help="Read pictures that may show a patient's data.")]
 Checkpoint = Annotated[str, typer.Option(help="A registry alias, or a checkpoint folder.")]
@@ -170,7 +171,7 @@ def data_build(
     source: Sources = None,
     out: CotOut = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    cases: Cases = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count: list cases, read no pixel.")] = False,
 ) -> None:
     """Make the embedded data set unless it is up to date; with --source, grounded reasoning data from masks."""
@@ -179,17 +180,17 @@ def data_build(
         return
     from flows import building
 
-    config = building.config_of(source, out, workers, seed)
+    config = building.config_of(source, out, workers, cases)
     _say(building.planned(config) if dry_run else building.build(config))
 
 
 @data_app.command("check")
-def data_check(source: Sources = None, out: CotOut = None) -> None:
+def data_check(source: Sources = None, out: CotOut = None, cases: Cases = None) -> None:
     """Compare every file with the manifest; with --source, work every sample out again from the masks."""
     if source:
         from flows import building
 
-        _say(building.checked(building.config_of(source, out, None, None)))
+        _say(building.checked(building.config_of(source, out, cases=cases)))
         return
     from model.imaging.shards import verify
 
@@ -208,7 +209,7 @@ def data_card(
     if source:
         from flows import building
 
-        config = building.config_of(source, out, None, None)
+        config = building.config_of(source, out)
         _say(building.card(config, results or config.out))
         return
     card = Path("data/card.md")

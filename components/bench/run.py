@@ -62,7 +62,7 @@ def describe(name: str, comparison: Comparison, compared: Compared, checkpoint: 
         "peer_is": comparison.peer_is,
         "equal": {"max_abs_diff": compared.max_abs_diff, "tolerance": comparison.tolerance},
         "n": comparison.n,
-        "machine": f"{_cpu()}, 1 thread, torch {torch.__version__}",
+        "machine": f"{cpu()}, 1 thread, torch {torch.__version__}",
         "commit": commit(),
         "checkpoint": checkpoint,
         "command": f"python -m components.bench {name}",
@@ -76,7 +76,7 @@ def _known(name: str) -> Any:
     raise BadInput(f"no figure '{name}'", where="python -m components.bench", next=f"one of: {', '.join(near)}")
 
 
-def _cpu() -> str:
+def cpu() -> str:
     """Its model's name where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

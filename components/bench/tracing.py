@@ -6,7 +6,6 @@ first write it. What follows (proposals, exchange, words, text) is the same code
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -76,12 +75,16 @@ def samples(masks: list[np.ndarray], names: dict[int, str], outlining: Outlining
     for k, labels in enumerate(masks):
         volume = Volume(labels, np.eye(4), "CT", True, "axial")
         labelled = Labelled(volume, tuple(outlining(labels, names)), "patient", (), frozenset(names.values()))
-        case = Case("bench", f"s{k}", f"s{k}", "train", "", (), partial(int))
+        case = Case("bench", f"s{k}", f"s{k}", "train", "", (), _open)
         for _, sight in studies.studies(case, labelled, Cutting(0, 0.0), "train", random):
             proposed += families.proposals(sight, random)
     met = exchange.groups(proposed, random, Style().options)
     kept = exchange.chosen(met, (each * len(masks), each * len(masks)), random)
     return exchange.questions(kept, Words(), Style(), random)
+
+
+def _open() -> Labelled:
+    raise NotImplementedError("a case of the bench is opened already")
 
 
 def in_whole_masks(labels: np.ndarray, names: dict[int, str]) -> list[Outline]:

@@ -134,7 +134,13 @@ def run(config: CotConfig, report: Callable[[int, int, dict[str, Any]], None] = 
 
     report: called after each shard with (done, of, receipt). Raises BadInput of whatever a case can't be read for.
     """
-    todo = plan(config)
+    return make_all(plan(config), config, report)
+
+
+def make_all(
+    todo: Sequence[Shard], config: CotConfig, report: Callable[[int, int, dict[str, Any]], None] = lambda *_: None
+) -> dict[str, Any]:
+    """The shards of a plan, as `run`."""
     if not todo:
         raise BadInput("nothing to build from", where="sources, found no case, wanted some", next="name other sources")
     config.out.mkdir(parents=True, exist_ok=True)

@@ -146,7 +146,8 @@ def make_all(
     config.out.mkdir(parents=True, exist_ok=True)
     _forget_others(config.out, {shard.name for shard in todo})
     missing = [shard for shard in todo if not is_made(shard, config)]
-    (config.out / shards.MANIFEST).unlink(missing_ok=True)
+    for path in [config.out / shards.MANIFEST, *(config.out.glob("card.*") if missing else ())]:
+        path.unlink(missing_ok=True)  # neither is true of what is about to be made
     done = len(todo) - len(missing)
     for receipt in _made(missing, config):
         done += 1

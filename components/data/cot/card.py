@@ -34,7 +34,10 @@ WIDEST = 320
 
 
 def write(folder: Path, results: Path) -> dict[str, Any]:
-    """The card of a sealed build beside its shards, and its numbers, page and picture among the results."""
+    """The card of a sealed build beside its shards, and its numbers, page and picture among the results.
+
+    The folder is sealed again, with its card.
+    """
     told: dict[str, Any] = {"digest": digest(folder), "splits": {}, "studies": {}, "licences": {}}
     asked: list[Question] = []
     samples: list[tuple[Study, Question]] = []
@@ -60,13 +63,16 @@ def write(folder: Path, results: Path) -> dict[str, Any]:
             picture.save(part, "PNG", optimize=True)
         write_text(place / "card.md", page)
     write_text(folder / "card.html", _html(told, picture))
+    shards.seal(folder)
     write_text(results / "metrics.json", json.dumps(told, indent=1) + "\n")
     return told
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of the manifest: names the data set."""
-    return hashlib.sha256((folder / shards.MANIFEST).read_bytes()).hexdigest()
+    """SHA-256 of what the manifest tells of the shards: names the data set, whatever its card looks like."""
+    told = json.loads((folder / shards.MANIFEST).read_text())
+    lines = (f"{name} {sha}\n" for name, sha in sorted(told.items()) if name.endswith(".parquet"))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _counts(asked: Sequence[Question]) -> dict[str, Any]:

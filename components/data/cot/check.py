@@ -142,6 +142,10 @@ def wrong(question: Question, truth: Truth, spelled: Mapping[str, re.Pattern[str
     ask, about = told["ask"], [] if told["about"] == "lesions" else told["about"].split(", ")
     yield from _wrong_form(question, ask, about, spelled)
     yield from _wrong_trace(question, truth)
+    absent = _needed(ask, about) - truth.here
+    if absent:
+        yield f"{', '.join(sorted(absent))} is not here, and is asked about: {ask}"
+        return
     right = _right(question)
     options = list(question.options) if question.options else [right]
     for k, option in enumerate(options):
@@ -149,6 +153,13 @@ def wrong(question: Question, truth: Truth, spelled: Mapping[str, re.Pattern[str
         value = question.regions[int(option[1:-1])] if option.startswith("{") else option
         if holds(ask, about, value, truth) is not is_right:
             yield f"{ask} about {about}: {option!r} is said to be {'right' if is_right else 'wrong'}"
+
+
+def _needed(ask: str, about: Sequence[str]) -> set[str]:
+    """What must be there for a question to have an answer."""
+    if ask in ("seen", "lesion seen"):
+        return set()
+    return {f"{side} {about[0]}" for side in ("left", "right")} if ask.endswith(" side") else set(about)
 
 
 def _right(question: Question) -> str:

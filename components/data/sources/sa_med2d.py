@@ -13,6 +13,7 @@ to be absent. The list is read piece by piece, because it is larger than memory 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def _open(image: Path, masks: Mapping[str, tuple[Path, ...]], modality: str | No
     labelled = with_masks(image, masks, Declared(modality=modality), axial)
     if len(np.unique(labelled.volume.voxels)) == 2:  # some of Brain_PTM
         raise refused(image, "the image is itself a mask", field="voxels", found="two values", wanted="grey levels")
-    return labelled
+    return replace(labelled, sought=frozenset(outline.name for outline in labelled.outlines))
 
 
 def _parts(listed: str) -> tuple[str | None, str, str, str]:

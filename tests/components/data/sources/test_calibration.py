@@ -144,3 +144,34 @@ def test_chambers_of_the_heart_tell_no_side():
         chambers.append(Outline.of(name, mask))
     outlines = (*whole.outlines, *filter(None, chambers))
     assert calibrated(replace(whole, outlines=outlines, sought=whole.sought | set(masks))).sides == "patient"
+
+
+def picture(boxes: dict[str, tuple[int, int, int, int]]) -> Labelled:
+    """100 x 100, said to be axial. boxes: name -> (x1, y1, x2, y2)."""
+    outlines = []
+    for name, (x1, y1, x2, y2) in boxes.items():
+        mask = np.zeros((100, 100, 1), bool)
+        mask[x1:x2, y1:y2] = True
+        outlines.append(Outline.of(name, mask))
+    voxels = np.random.default_rng(1).random((100, 100, 1)).astype(np.float32)
+    drawn = tuple(filter(None, outlines))
+    return Labelled(Volume(voxels, np.eye(4), "", False, "image"), drawn, "unknown", (), frozenset(boxes))
+
+
+AXIAL = {"left kidney": (20, 30, 30, 40), "right kidney": (70, 30, 80, 40), "pancreas": (40, 60, 60, 70)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"right kidney": (22, 30, 32, 40)},  # too near to say anything
+        {"right kidney": (60, 60, 70, 70), "pancreas": (40, 85, 60, 95)},  # beside and before: along neither axis
+        {"pancreas": (40, 31, 60, 41)},
+        {"right hip bone": (60, 80, 70, 90), "left lung": (20, 2, 30, 20)},
+        {f"L{i} vertebra": (45, 4 * i, 55, 4 * i + 3) for i in range(1, 5)},
+    ],
+    ids=["near", "oblique", "level", "lung above hip", "four vertebrae"],
+)
+def test_what_is_in_doubt_leaves_the_sides_unknown(change):
+    assert calibrated(picture(AXIAL), axial=True).sides == "patient"
+    assert calibrated(picture(AXIAL | change), axial=True).sides == "unknown"

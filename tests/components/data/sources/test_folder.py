@@ -85,3 +85,13 @@ def test_sides_of_a_picture_are_the_picture_s(tmp_path):
     assert found.sides == "image"
     labels = np.asarray(Image.open(tmp_path / "labels/x.png"))
     assert (found.outlines[0].mask(found.volume.shape)[:, :, 0] == (labels == 1).T).all()
+
+
+@pytest.mark.parametrize("gone", ["images/b.nii.gz", "labels/b.nii"])
+def test_an_image_without_labels_and_labels_without_an_image_are_named(tmp_path, gone):
+    built(tmp_path)
+    (tmp_path / "subjects.tsv").unlink()
+    (tmp_path / gone).unlink()
+    with pytest.raises(BadInput) as caught:
+        list(cases(tmp_path))
+    assert caught.value.where.startswith(gone.split(".")[0])

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from nibabel.orientations import apply_orientation
+from scipy import sparse
 
 from components.data.sources.m3d_seg import cases
 from model.interface.errors import BadInput
@@ -112,3 +113,16 @@ def test_a_case_in_two_splits_is_refused(tmp_path):
     with pytest.raises(BadInput) as caught:
         list(cases(tmp_path))
     assert "0003/12/image.npy twice" in caught.value.where
+
+
+def test_zeros_that_a_sparse_matrix_stores_are_outside(tmp_path):
+    case = built(tmp_path)["0003-3"]
+    wanted = {outline.name: outline.mask(SHAPE) for outline in case.open().outlines}
+    matrix = sparse.load_npz(case.files[1])
+    dense = matrix.toarray()
+    rows, columns = np.indices(dense.shape)
+    full = sparse.csr_matrix((dense.ravel(), (rows.ravel(), columns.ravel())), dense.shape)
+    assert full.nnz == dense.size
+    sparse.save_npz(case.files[1], full)
+    for outline in case.open().outlines:
+        assert (outline.mask(SHAPE) == wanted[outline.name]).all()

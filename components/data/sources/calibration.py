@@ -3,11 +3,12 @@
 A picture or an array without a frame gets one when its own outlines agree on every axis that it has:
 
     left to right      pairs: left kidney and right kidney; not of the heart, whose sides lie behind one another
-    front to back      the spine and the muscles along it behind the organs before it
-    up and down        vertebrae in their order, lungs and heart above bladder and thighs
+    front to back      the spine, the kidneys and the buttocks behind what lies before them
+    up and down        vertebrae in their order, lungs and heart above bladder and hips
 
-All must agree, and each by a margin. Of a volume that has a frame the same pairs are a check: where they contradict
-it, nobody's left and right may be asked about.
+All must agree, and each by a margin. A single picture must be said to be axial, and must not show what lies one above
+the other: in a coronal one up and down would pass for front and back. Of a volume that has a frame the same pairs are
+a check: where they contradict it, nobody's left and right may be asked about.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,13 +26,28 @@ MARGIN = 0.03
 """Of an axis's length, by which two centres must be apart to say anything."""
 MOSTLY = 2.0
 """A pair lies along an axis when its centres are this many times further apart there than along any other."""
+MOST_VERTEBRAE = 3
+"""Of one axial slice: a body, and the arches and processes that reach down from those above."""
 CROSSWISE = ("heart",)
 """Systems whose left and right are names, not places."""
-SPINE = ("sacrum", "spinal cord", "left deep back muscle", "right deep back muscle")
-BEFORE_SPINE = ("stomach", "pancreas", "gallbladder", "urinary bladder", "heart", "duodenum", "small bowel", "trachea",
-                "sternum", "prostate", "inferior vena cava")  # fmt: skip
-AT_THE_BACK = ("left kidney", "right kidney", "aorta")
-IN_FRONT = ("pancreas", "gallbladder")
+SPINE = (
+    "sacrum", "spinal cord", "left deep back muscle", "right deep back muscle",
+    *(f"{part}{i} vertebra" for part, n in (("C", 7), ("T", 12), ("L", 5)) for i in range(1, n + 1)),
+)  # fmt: skip
+VERTEBRAE = SPINE[4:]
+"""From the top down."""
+DEPTHS = (
+    (SPINE, (
+        "heart", "myocardium", "left atrium", "right atrium", "left ventricle", "right ventricle", "trachea", "sternum",
+        "inferior vena cava", "stomach", "pancreas", "gallbladder", "duodenum", "small bowel", "urinary bladder",
+        "prostate",
+    )),
+    (("left kidney", "right kidney", "aorta"), ("pancreas", "gallbladder")),
+    (("left gluteus maximus", "right gluteus maximus"), (
+        "left hip bone", "right hip bone", "left femur", "right femur",
+    )),
+)  # fmt: skip
+"""(what lies behind, what lies before it)."""
 HEIGHTS = (
     ("brain", "skull"),
     ("thyroid gland",),
@@ -39,17 +55,21 @@ HEIGHTS = (
     ("urinary bladder", "prostate", "left hip bone", "right hip bone"),
 )
 """From the top down; those of one line lie side by side."""
-VERTEBRAE = tuple(f"{part}{i} vertebra" for part, n in (("C", 7), ("T", 12), ("L", 5)) for i in range(1, n + 1))
 Vector = np.ndarray
 """float[3], voxels: from one centre to another."""
 
 
-def calibrated(labelled: Labelled) -> Labelled:
-    """With a frame where the outlines give one; without the patient's sides where they contradict the file's."""
+def calibrated(labelled: Labelled, axial: bool = False) -> Labelled:
+    """With a frame where the outlines give one; without the patient's sides where they contradict the file's.
+
+    axial: what whoever made a single picture says of it.
+    """
     centres = {outline.name: _centre(outline) for outline in labelled.outlines}
     volume = labelled.volume
     if volume.frame_known:
         return _checked(labelled, list(_to_the_right(centres)))
+    if volume.dimension == 2 and not (axial and _on_one_level(centres)):
+        return labelled
     affine = _affine(volume, centres)
     return labelled if affine is None else _turned(labelled, affine)
 
@@ -98,6 +118,11 @@ def _axis(votes: Sequence[Vector], volume: Volume, allowed: Sequence[int]) -> tu
     return axis, sign
 
 
+def _on_one_level(centres: dict[str, Vector]) -> bool:
+    levels = sum(any(name in centres for name in names) for names in HEIGHTS)
+    return levels <= 1 and sum(name in centres for name in VERTEBRAE) <= MOST_VERTEBRAE
+
+
 def _to_the_right(centres: dict[str, Vector]) -> Iterator[Vector]:
     for name, centre in centres.items():
         known = entry(name)
@@ -107,12 +132,9 @@ def _to_the_right(centres: dict[str, Vector]) -> Iterator[Vector]:
 
 
 def _forwards(centres: dict[str, Vector]) -> Iterator[Vector]:
-    spine = [name for name in (*SPINE, *VERTEBRAE) if name in centres]
-    for behind, before in ((spine, BEFORE_SPINE), (AT_THE_BACK, IN_FRONT)):
-        for back in behind:
-            for front in before:
-                if back in centres and front in centres:
-                    yield centres[front] - centres[back]
+    for behind, before in DEPTHS:
+        for back in (name for name in behind if name in centres):
+            yield from (centres[front] - centres[back] for front in before if front in centres)
 
 
 def _upwards(centres: dict[str, Vector]) -> Iterator[Vector]:

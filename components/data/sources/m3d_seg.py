@@ -59,12 +59,13 @@ def _names(path: Path, stored: Any) -> tuple[dict[int, str], tuple[str, ...]]:
     labels = stored.get("labels") if isinstance(stored, dict) else None
     if not isinstance(labels, dict) or not all(value.isdecimal() for value in labels):
         raise not_of_the_set(path.name, "labels", "no table", "label value -> name")
-    names, warnings = named_all({int(value): str(name) for value, name in labels.items()})
+    table = {int(value): str(name) for value, name in labels.items()}
+    names, warnings = named_all(table)
     if sorted(names) != list(range(1, len(names) + 1)):
         raise not_of_the_set(path.name, "labels", "a gap in the numbers", "one for each row of the masks, from 1")
-    twice = [name for name, n in Counter(names.values()).items() if n > 1]
+    twice = [name for name, n in Counter(table.values()).items() if n > 1]
     told_twice = (f"label {name!r} is listed twice: which row is which is unknown, both are left out" for name in twice)
-    return {value: "" if name in twice else name for value, name in names.items()}, (*warnings, *told_twice)
+    return {value: "" if table[value] in twice else name for value, name in names.items()}, (*warnings, *told_twice)
 
 
 def _pair(path: Path, pair: Any) -> tuple[str, str]:
@@ -77,7 +78,11 @@ def _pair(path: Path, pair: Any) -> tuple[str, str]:
 def _open(image: Path, masks: Path, names: Mapping[int, str], warnings: tuple[str, ...]) -> Labelled:
     voxels = _image(image)
     rows = _rows(masks, (len(names), *voxels.shape))
-    outlines = [_outline(name, rows[value - 1], voxels.shape) for value, name in names.items() if name]
+    flat: dict[str, list[np.ndarray]] = {}
+    for value, name in names.items():
+        if name:
+            flat.setdefault(name, []).append(rows[value - 1])
+    outlines = [_outline(name, np.concatenate(same), voxels.shape) for name, same in flat.items()]
     lost = "normalised values without a frame: neither Hounsfield units nor spacing nor sides are known"
     volume = Volume(voxels, np.eye(4), "", False, "image", (lost,), spacing_known=False)
     return told(volume, [outline for outline in outlines if outline], names.values(), warnings)

@@ -40,9 +40,12 @@ def with_label_map(
 
 
 def with_masks(
-    image: Path, masks: Mapping[str, Sequence[Path]], declared: Declared | None = None, frameless: Sides = "unknown"
+    image: Path, masks: Mapping[str, Sequence[Path]], declared: Declared | None = None, axial: bool = False
 ) -> Labelled:
-    """An image with a file of 0 and not 0 for each of the set's names, or several that are one. Raises BadInput."""
+    """An image with a file of 0 and not 0 for each of the set's names, or several that are one.
+
+    axial: the set says so of a single picture. Raises BadInput.
+    """
     volume = read_volume(image, declared)
     files: dict[str, list[Path]] = {}
     warnings = []
@@ -56,7 +59,7 @@ def with_masks(
         for path in paths:
             inside |= _drawn(path, volume) != 0
         outlines.append(Outline.of(name, inside))
-    return told(volume, [outline for outline in outlines if outline], files, warnings, frameless)
+    return told(volume, [outline for outline in outlines if outline], files, warnings, axial=axial)
 
 
 def told(
@@ -65,10 +68,12 @@ def told(
     sought: Iterable[str],
     warnings: Sequence[str],
     frameless: Sides = "unknown",
+    axial: bool = False,
 ) -> Labelled:
     """The last step of every adapter: sides from the frame, or from where the organs lie."""
     sides: Sides = "patient" if volume.frame_known else frameless if volume.dimension == 2 else "unknown"
-    return calibrated(Labelled(volume, tuple(outlines), sides, tuple(warnings), frozenset(filter(None, sought))))
+    known = frozenset(filter(None, sought))
+    return calibrated(Labelled(volume, tuple(outlines), sides, tuple(warnings), known), axial)
 
 
 def _drawn(path: Path, volume: Volume) -> np.ndarray:

@@ -13,6 +13,7 @@ to be absent. The list is read piece by piece, because it is larger than memory 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,8 @@ INVERTED = ("ichallenge_adam_task2",)
 """Datasets whose masks are 255 outside of what they name. Left out."""
 UNIONS = {"ACDC": (3,)}
 """Dataset -> classes that are others put together, here the whole cavity. Left out."""
+AXIAL = "z_"
+"""Slices along a volume's third axis, which is up and down in most of the sets; their outlines must agree with it."""
 CHUNK = 1 << 20
 """Characters read of the list at a time."""
 LONGEST_ENTRY = 16 * CHUNK
@@ -47,28 +50,28 @@ def cases(root: Path) -> Iterator[Case]:
     root = root / "SAMed2Dv1" if (root / "SAMed2Dv1").is_dir() else root
     classes = _classes(existing(root, CLASSES))
     for listed, listed_masks in _entries(existing(root, LIST)):
-        modality, dataset, case = _parts(listed)
+        modality, dataset, case, place = _parts(listed)
         if BINARY_IMAGES in case or dataset in INVERTED:
             continue
         image, masks = existing(root, listed), _by_class(root, listed_masks, dataset, classes)
         files = (image, *(path for paths in masks.values() for path in paths))
-        read = partial(_open, image, masks, modality)
+        read = partial(_open, image, masks, modality, place.startswith(AXIAL))
         yield Case(NAME, f"{dataset}--{case}", image.stem, "", LICENCE, files, read)
 
 
-def _open(image: Path, masks: Mapping[str, tuple[Path, ...]], modality: str | None) -> Labelled:
-    labelled = with_masks(image, masks, Declared(modality=modality))
+def _open(image: Path, masks: Mapping[str, tuple[Path, ...]], modality: str | None, axial: bool) -> Labelled:
+    labelled = with_masks(image, masks, Declared(modality=modality), axial)
     if len(np.unique(labelled.volume.voxels)) == 2:  # some of Brain_PTM
         raise refused(image, "the image is itself a mask", field="voxels", found="two values", wanted="grey levels")
-    return labelled
+    return replace(labelled, sought=frozenset(outline.name for outline in labelled.outlines))
 
 
-def _parts(listed: str) -> tuple[str | None, str, str]:
-    """(modality, dataset, case) of an image's name; a case is one person's scan."""
+def _parts(listed: str) -> tuple[str | None, str, str, str]:
+    """(modality, dataset, case, slice) of an image's name; a case is one person's scan."""
     parts = Path(listed).name.split("--")
     if len(parts) != 4 or not all(parts):
         raise not_of_the_set(Path(listed).name, "name", f"{len(parts)} parts", "modality--dataset--case--slice.png")
-    return MODALITIES.get(parts[0].split("_")[0]), parts[1], parts[2]
+    return MODALITIES.get(parts[0].split("_")[0]), parts[1], parts[2], parts[3]
 
 
 def _by_class(

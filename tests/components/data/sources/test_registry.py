@@ -29,7 +29,7 @@ def plain(case: Case) -> Case:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(orientation=st.sampled_from(ORIENTATIONS), seed=st.integers(0, 1 << 30))
 def test_outlines_are_the_masks_that_were_painted(name, orientation, seed):
     with TemporaryDirectory() as root:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from model.imaging.prepare import prepare
 from model.imaging.reading.declared import Declared
-from model.imaging.reading.read import read_volume
+from model.imaging.reading.read import read_labels, read_volume
 from model.interface.errors import BadInput
 from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, head, save, slice_of, voxels
 
@@ -126,3 +126,28 @@ def test_a_thin_axis_of_an_unknown_frame_becomes_the_slice(tmp_path):
     volume = read_volume(tmp_path / "scan.npy")
     assert volume.shape == (20, 30, 1)
     assert volume.dimension == 2
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
+def test_labels_come_as_they_were_stored_turned_as_their_image_is(tmp_path, kind):
+    labels = np.zeros(voxels().shape, kind)
+    labels[3:9, 4:20, 2:5], labels[20:22, 30:, 9:] = 3, min(65535, np.iinfo(kind).max if kind != np.float32 else 65535)
+    for orientation in ORIENTATIONS[::7]:
+        found = read_labels(save(tmp_path / "labels.nii.gz", labels, AFFINE, orientation))
+        assert (found.voxels == labels).all()
+        assert np.allclose(found.affine, AFFINE)
+
+
+def test_labels_may_be_all_the_same(tmp_path):
+    for value in (0, 1):
+        path = save(tmp_path / "mask.nii.gz", np.full((8, 8, 8), value, np.uint8), AFFINE)
+        assert (read_labels(path).voxels == value).all()
+
+
+@pytest.mark.parametrize(("value", "told"), [(2.5, "0 to 2.5, with fractions"), (-3, "-3 to 0"), (65536, "0 to 65536")])
+def test_what_is_no_label_map_is_refused(tmp_path, value, told):
+    labels = np.zeros((8, 8, 8), np.float32)
+    labels[1, 2, 3] = value
+    with pytest.raises(BadInput, match="not a label map") as caught:
+        read_labels(save(tmp_path / "labels.nii.gz", labels, AFFINE))
+    assert told in caught.value.where

@@ -71,8 +71,10 @@ def test_the_data_set_is_in_mlflow_once(masks, at):
     for _ in range(2):
         say("card", "--source", source, "--out", "mine")
     with tracking._store() as client:
-        runs = client.search_runs([client.get_experiment_by_name("data").experiment_id])
-    used = [given.dataset for run in runs for given in run.inputs.dataset_inputs]
+        experiment = client.get_experiment_by_name("data")
+        assert experiment
+        runs = client.search_runs([experiment.experiment_id])
+    used = [given.dataset for run in runs if run.inputs for given in run.inputs.dataset_inputs]
     digest = card.digest(at / "mine")
     assert [(one.name, one.digest) for one in used if digest.startswith(one.digest)] == [("mine", digest[:36])]
 
@@ -86,6 +88,17 @@ def test_masks_that_changed_after_building_are_found(masks, at, tmp_path_factory
     nib.Nifti1Image(np.roll(np.asarray(stored.dataobj), 3, 0), stored.affine).to_filename(path)
     with pytest.raises(BadInput, match="not as the masks say"):
         say("check", "--source", f"folder={root}", "--out", "mine")
+
+
+def test_a_damaged_case_is_named_with_its_file(masks, at, tmp_path_factory):
+    root = tmp_path_factory.mktemp("damaged") / "set"
+    shutil.copytree(masks, root)
+    path = root / "labels/case-3.nii.gz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadInput) as told:
+        say("build", "--source", f"folder={root}", "--out", "mine")
+    assert told.value.where.startswith("folder, case case-3: case-3.nii.gz")
+    assert not (at / "mine" / shards.MANIFEST).exists()
 
 
 @pytest.mark.parametrize("source", ["nosuch=/tmp", "folder=/nowhere"])

@@ -25,7 +25,7 @@ from components.data.cot.studies import Cutting, studies
 from components.data.cot.style import Style
 from components.data.cot.wording import Words
 from components.data.sources import registry
-from components.data.sources.case import Case
+from components.data.sources.case import Case, Labelled
 from model.imaging import shards
 from model.imaging.shards import Study
 from model.interface.errors import BadInput
@@ -115,7 +115,7 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
 
     def stream() -> Iterator[Study]:
         for case in shard.cases:
-            for study, sight in studies(case, case.open(), cutting, shard.split, random):
+            for study, sight in studies(case, opened(case), cutting, shard.split, random):
                 count[study.volume.dimension] += 1
                 proposed.extend(families.proposals(sight, random))
                 yield study
@@ -127,6 +127,15 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random)
     shards.write_questions(config.out, shard.name, made)
     return _receipt(shard, config, count, proposed, made)
+
+
+def opened(case: Case) -> Labelled:
+    """Raises BadInput that also names the case: many sets call every image alike."""
+    try:
+        return case.open()
+    except BadInput as error:
+        where = f"{case.source}, case {case.study}: {error.where}"
+        raise BadInput(error.what, where=where, next=error.next, safe="shards that are made are kept") from error
 
 
 def run(config: CotConfig, report: Callable[[int, int, dict[str, Any]], None] = lambda *_: None) -> dict[str, Any]:

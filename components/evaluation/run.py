@@ -77,9 +77,10 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def read_exam(data: Path, split: str, checkpoint: Checkpoint) -> Exam:
+    """Open questions are left out: nobody here marks words."""
     studies = {study.id: study for study in shards.read_studies(data, split)}
     seen = {name: prepare(study.volume, checkpoint.contract) for name, study in studies.items()}
-    questions = shards.read_questions(data, split)
+    questions = [question for question in shards.read_questions(data, split) if question.options]
     return Exam(questions, [seen[q.study] for q in questions], [studies[q.study].group for q in questions])
 
 

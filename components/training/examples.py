@@ -12,7 +12,7 @@ from model.imaging import shards
 from model.imaging.crop import crop
 from model.imaging.prepare import Prepared, prepare
 from model.interface.boxes import Box
-from model.interface.prompt import filled_options, question_text
+from model.interface.prompt import filled, filled_options, question_text
 from model.interface.question import Question, Remark
 from model.learning.packing import Row
 from model.vlm.checkpoint import Checkpoint
@@ -46,11 +46,17 @@ class Example:
         return Row(self.shared, [self.branches[k] for k in chosen], features)
 
 
-def cases(folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1) -> list[Case]:
-    """Every world-th study of a split that has questions, in shard order."""
+def cases(
+    folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1, closed: bool = False
+) -> list[Case]:
+    """Every world-th study of a split that has questions, in shard order.
+
+    closed: only questions with options, whose answers a reward can compare.
+    """
     asked: dict[str, list[Question]] = {}
     for question in shards.read_questions(folder, split):
-        asked.setdefault(question.study, []).append(question)
+        if question.options or not closed:
+            asked.setdefault(question.study, []).append(question)
     mine = []
     for i, study in enumerate(shards.read_studies(folder, split)):
         if i % world == rank and study.id in asked:
@@ -90,11 +96,13 @@ def in_model_space(remark: Remark, prepared: Prepared) -> Remark:
 
 
 def answer_of(question: Question, places: tuple[Box, ...]) -> tuple[str, str]:
-    """(letter, text) of the truth, as the model is to say it. Raises ValueError where a training question has none.
+    """(letter, text) of the truth, as the model is to say it; no letter of an open question.
 
-    A box among the options is answered by its letter alone: the model's own box stands in its rationale,
+    Raises ValueError where a training question has no answer. A box among the options is answered by its letter alone: the model's own box stands in its rationale,
     and one that isn't the option's to the pixel would contradict it.
     """
+    if question.reply:
+        return "", filled(question.reply, places, flat=question.dimension == 2)
     if question.answer is None or question.letter is None:
         raise ValueError(f"question {question.id} has no answer to train on")
     told = question.options[question.answer]

@@ -87,7 +87,7 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     checkpoint.vlm.eval()  # nothing in the model drops out: sampling and training are one function
     trained = trainable(checkpoint)
     optimiser = torch.optim.AdamW(trained.values(), lr=config.lr, weight_decay=0.0, betas=(0.9, 0.98))
-    asked = cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)
+    asked = cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world, closed=True)
     last = saves.last()
     position = progress.read(last, trained, optimiser) if last else Position()
     saves.say(

@@ -20,7 +20,7 @@ from components.data.sources.ontology import entry
 from model.imaging import shards
 from model.imaging.volume import SLICE_AXIS
 from model.interface.boxes import Box
-from model.interface.grammar import THINK_CLOSE, THINK_OPEN, parse, write_answer, write_box
+from model.interface.grammar import THINK_OPEN, parse, write_answer, write_box
 from model.interface.prompt import filled
 from model.interface.question import Question
 
@@ -182,8 +182,7 @@ def _wrong_trace(question: Question, truth: Truth) -> Iterator[str]:
     """Read as the model's answer would be."""
     said = " ".join(f"{r.text} {write_box(r.box, flat=truth.flat)}" if r.box else r.text for r in question.rationale)
     reply = filled(_right(question), question.regions, flat=truth.flat)
-    answer = write_answer(question.letter, reply) if question.letter else f"{THINK_CLOSE}{reply}"
-    read = parse(f"{THINK_OPEN}{said}{answer}")
+    read = parse(f"{THINK_OPEN}{said}{write_answer(question.letter or '', reply)}")
     if read.flaws or read.choice != question.letter:
         yield f"its trace is read as {read.choice} with {[flaw.reason for flaw in read.flaws]}"
     boxes = [remark for remark in question.rationale if remark.box]

@@ -98,8 +98,8 @@ def in_model_space(remark: Remark, prepared: Prepared) -> Remark:
 def answer_of(question: Question, places: tuple[Box, ...]) -> tuple[str, str]:
     """(letter, text) of the truth, as the model is to say it; no letter of an open question.
 
-    Raises ValueError where a training question has no answer. A box among the options is answered by its letter alone: the model's own box stands in its rationale,
-    and one that isn't the option's to the pixel would contradict it.
+    Raises ValueError where a training question has no answer. A box among the options is answered by its letter alone:
+    the model's own box stands in its rationale, and one that isn't the option's to the pixel would contradict it.
     """
     if question.reply:
         return "", filled(question.reply, places, flat=question.dimension == 2)

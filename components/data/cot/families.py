@@ -270,7 +270,9 @@ def _at(thing: Thing) -> Said:
 def _around(sight: Sight, thing: Thing) -> tuple[Said, ...]:
     """The host of a lesion, looked at first."""
     host = sight.named(thing.host) if thing.host else None
-    return (Said("box", "around", host.name, box=host.box, kind="structure"),) if host else ()
+    if not host or not _may_be_named(sight, host):
+        return ()
+    return (Said("box", "around", host.name, box=host.box, kind="structure"),)
 
 
 def _may_be_named(sight: Sight, thing: Thing) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS
+from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
 
 HEADER = 1 << 16
@@ -34,11 +35,11 @@ def read_itk(path: Path) -> Stored:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(FORMATS[path.suffix.lower()])
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        reader.ReadImageInformation()
-        _check(path, reader, sitk)
-        image = reader.Execute()
+        with quiet():
+            reader.ReadImageInformation()
+            _check(path, reader, sitk)
+            image = reader.Execute()
     except RuntimeError as error:
         raise refused(
             path, "the file is truncated or damaged", field="data", found="damage", wanted="a whole file"

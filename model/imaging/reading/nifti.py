@@ -38,7 +38,7 @@ Stream = IO[bytes] | gzip.GzipFile
 def read_nifti(path: Path, index: int | None = None) -> Stored:
     """Read .nii or .nii.gz; raises BadInput naming the field. index: which volume of a 4-D file, from 0."""
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+        with _opened(path) as stream:
             header = _header(path, stream)
             stored = _stored(path, stream, header, index)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -61,6 +61,16 @@ def read_nifti(path: Path, index: int | None = None) -> Stored:
         warnings=tuple(warnings),
         index=to_file,
     )
+
+
+def header_of(path: Path) -> tuple[Header, bool]:
+    """The header of a file that has been read before, and whether it is extended."""
+    with _opened(path) as stream:
+        return _header(path, stream), stream.read(1) not in (b"", b"\0")
+
+
+def _opened(path: Path) -> Stream:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _header(path: Path, stream: Stream) -> Header:

@@ -12,7 +12,6 @@ from nibabel.orientations import inv_ornt_aff
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.files import Stored, kind_of, refused
 from model.imaging.volume import MODALITIES, SLICE_AXIS, FileGrid, Volume
-from model.interface.errors import BadInput
 
 CT_BELOW_HU = -200
 """No MR we know stores values below this, every CT with air around the body does."""
@@ -32,11 +31,11 @@ def read_volume(path: Path, declared: Declared | None = None) -> Volume:
     """
     declared = declared or Declared()
     if declared.modality is not None and declared.modality not in MODALITIES:
-        raise BadInput(
-            f"unknown modality {declared.modality!r}",
-            where=f"{path.name}, modality",
-            next=f"give one of {', '.join(filter(None, MODALITIES))}, or leave it out",
-        )
+        known = ", ".join(filter(None, MODALITIES))
+        raise refused(
+            path, f"unknown modality {declared.modality!r}", field="--modality", found=declared.modality,
+            wanted=f"one of {known}", next="give one of these, or leave it out",
+        )  # fmt: skip
     kind = kind_of(path)
     _check_declared(path, kind, declared)
     stored = _stored(path, kind, declared)

@@ -3,18 +3,22 @@
 A zip is bounded by what its directory claims before a byte of it is inflated, and again while inflating.
 """
 
-import io
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from model.imaging.reading.files import LIMIT_MIB, refused
 
 MOST_FILES = 5000
 """Files of a folder or a zip."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What inflating raises."""
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -28,28 +32,20 @@ class Source:
     archive: zipfile.ZipFile | None = None
     member: str = ""
 
-    def head(self, n: int) -> bytes:
-        """The first n bytes, inflating no more."""
-        if self.archive is None:
-            with self.path.open("rb") as stream:
-                return stream.read(n)
-        return self._inflated(n)
+    @property
+    def size(self) -> int:
+        """Bytes, of a member as the zip's directory claims; no more of it is ever inflated."""
+        return self.path.stat().st_size if self.archive is None else self.archive.getinfo(self.member).file_size
 
-    def open(self) -> BinaryIO:
-        if self.archive is None:
-            return self.path.open("rb")
-        raw = self._inflated((LIMIT_MIB << 20) + 1)
-        if len(raw) > LIMIT_MIB << 20:
-            wanted = f"up to {LIMIT_MIB} MiB"
-            raise refused(self.path, "a file in the zip is too large", field="zip", found="more", wanted=wanted)
-        return io.BytesIO(raw)
-
-    def _inflated(self, most: int) -> bytes:
-        assert self.archive is not None
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The bytes, a member's inflated as they are read; raises BadInput where it doesn't inflate."""
         try:
-            with self.archive.open(self.member) as stream:
-                return stream.read(most)
-        except Exception as error:  # each compression raises errors of its own
+            with self.path.open("rb") if self.archive is None else self.archive.open(self.member) as stream:
+                yield stream
+        except DAMAGE as error:
+            if self.archive is None:
+                raise
             raise refused(
                 self.path, "a file in the zip can't be read", field="zip", found="damaged data", wanted="a whole zip"
             ) from error

@@ -3,11 +3,14 @@
 Text fields hold CANARY, so that a test can see whether any of them gets out.
 """
 
+import io
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -74,3 +77,11 @@ def save(folder: Path, datasets: Sequence[Dataset], name: Callable[[int], str] =
     for k, dataset in enumerate(datasets):
         dataset.save_as(folder / name(k), enforce_file_format=True)
     return folder
+
+
+def raw(dataset: Dataset) -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are meant to be odd
+        dcmwrite(out, dataset, enforce_file_format=True)
+    return out.getvalue()

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from components import environment
 from model.interface.errors import Failure
 from tests.bad_input.case import READ, REFUSED, WARNED, Case
 from tests.bad_input.catalogue import CASES
@@ -35,13 +36,13 @@ class Outcome:
     name: str
     verdict: str
     """One of case's; "crashed" where anything else was raised."""
-    told: tuple[str, ...]
+    told: Sequence[str]
     """The four lines of a refusal, or the warnings."""
     error: str
     """Class of what was raised."""
     printed: str
     """By libraries, on stdout and stderr."""
-    left: tuple[str, ...]
+    left: Sequence[str]
     """Names in the temporary folder."""
     cpu_s: float
     mib: float
@@ -79,7 +80,7 @@ def wrong(case: Case, outcome: Outcome) -> list[str]:
     return found
 
 
-def _wrong_refusal(told: tuple[str, ...]) -> list[str]:
+def _wrong_refusal(told: Sequence[str]) -> list[str]:
     """Four lines: what; file, field, found and wanted; what is safe; what next."""
     if len(told) != 4:
         return [f"{len(told)} lines, wanted 4"]
@@ -152,6 +153,7 @@ def _peak_mib() -> float:
 
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    environment.settle()  # as the command line does: it keeps libraries quiet
     for outcome in outcomes(CASES):
         sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
         sys.stdout.flush()

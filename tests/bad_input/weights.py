@@ -128,6 +128,7 @@ ROWS: tuple[tuple[str, str, Callable[[Path], Path], tuple[str, ...]], ...] = (
      ("contract.json", "zoom")),
     ("contract of others", "another model's contract", sealed("contract.json", told_in(patch=4, merge=4)),
      ("contract and weights disagree",)),
+    ("no tokenizer", "JSON that is no tokenizer", sealed("tokenizer.json", lambda raw: b"{}"), ("tokenizer.json",)),
     ("tokenizer", "a tokenizer that ends early", sealed("tokenizer.json", lambda raw: raw[:90]), ("tokenizer.json",)),
 )  # fmt: skip
 

@@ -96,7 +96,7 @@ def open_weights(source: str | Path, dtype: torch.dtype = torch.float32) -> Qwen
             f"wanted {MODEL_TYPE!r} without auto_map",
             next="give a Qwen2.5-VL checkpoint",
         )
-    vlm, told = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+    vlm, told = Qwen2_5_VLForConditionalGeneration.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
         source, dtype=dtype, use_safetensors=True, output_loading_info=True
     )
     if missing := sorted(told["missing_keys"]):  # transformers would fill them with random numbers

@@ -27,7 +27,9 @@ def check_header(path: Path) -> None:
             told = json.loads(file.read(length))
             ends = [int(tensor["data_offsets"][1]) for name, tensor in told.items() if name != "__metadata__"]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-            raise _refused(path, "damaged weights", "header", type(error).__name__, "a place for each tensor") from error
+            raise _refused(
+                path, "damaged weights", "header", type(error).__name__, "a place for each tensor"
+            ) from error
     wanted = 8 + length + max(ends, default=0)
     if size != wanted:
         what = "the weights are truncated" if size < wanted else "more bytes than weights"

@@ -22,7 +22,7 @@ def npy(array: np.ndarray) -> bytes:
 def npz(**arrays: np.ndarray) -> Callable[[], bytes]:
     def build() -> bytes:
         out = io.BytesIO()
-        np.savez(out, **arrays)
+        np.savez(out, **arrays)  # pyright: ignore[reportArgumentType]
         return out.getvalue()
 
     return build

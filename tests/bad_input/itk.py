@@ -44,7 +44,7 @@ FAULTS = (
     ("4-D", "four axes", "scan.nrrd", nrrd().replace(b"dimension: 3", b"dimension: 4").replace(b"8 8 16", b"8 8 4 4"),
      ("dimension", "4-D")),
     ("singular", "space directions of two axes", "scan.nrrd",
-     nrrd("space: left-posterior-superior", "space directions: (1,0,0) (1,0,0) (0,0,2)"), ("direction", "singular")),
+     nrrd("space: left-posterior-superior", "space directions: (1,0,0) (1,0,0) (0,0,2)"), ("affine", "singular")),
     ("no sizes", "no length of any axis", "scan.nrrd", nrrd().replace(b"sizes: 8 8 16\n", b""), ("scan.nrrd",)),
     ("metaimage cut", "9 of 1024 bytes", "scan.mha", mha(body=bytes(9)), ("truncated",)),
     ("metaimage huge", "99999 x 99999 x 16 claimed", "scan.mha", mha().replace(b"8 8 16", b"99999 99999 16"),

@@ -35,6 +35,8 @@ CASES: list[Case] = [
     ),
     Case("question: sides", "left and right of a picture that doesn't know them", sideless,
          ("left and right are not known", "--radiological"), opener=question("Is the left lung clear?")),
+    Case("question: sided", "left-sided, without options", sideless, ("left and right are not known",),
+         opener=question("Left-sided?", ())),
     Case("question: sides in an option", "the same in an option", sideless, ("left and right are not known",),
          opener=question("On which side?", ("Left", "Right"))),
 ]  # fmt: skip

@@ -112,6 +112,8 @@ def footer(raw: bytes) -> bytes:
 
 ROWS: tuple[tuple[str, str, Callable[[Path], Path], tuple[str, ...]], ...] = (
     ("absent", "no folder", lambda folder: folder / "data", ("no data set here", "manifest.json")),
+    ("unsealed", "a folder without a manifest", damaged(lambda place: (place / "manifest.json").unlink()),
+     ("no data set here", "manifest.json")),
     ("byte", "one byte of a page changed", damaged(bytes_of(STUDIES, flipped)), (STUDIES, "SHA-256")),
     ("file gone", "a file missing", damaged(lambda place: (place / STUDIES).unlink()), (STUDIES, "no file")),
     ("file too many", "a file that came later", damaged(lambda place: (place / "val.parquet").touch()),

@@ -1,6 +1,6 @@
 """The catalogue as docs/bad_inputs.md: run every case, and tell what was said.
 
-    python -m tests.bad_input.table        write the page
+python -m tests.bad_input.table        write the page
 """
 
 import os
@@ -22,10 +22,13 @@ HEAD = f"""# What becomes of malformed inputs
 Every input of `tests/bad_input`, made there, with the verdict and what is told of it; `python -m tests.bad_input.table`
 writes this page and a test holds it true. Each is opened in a process of its own: right verdict, four lines that name
 file, field, what was found and what was wanted, one family of errors, nothing that names a person, no path, nothing
-printed by a library, nothing left in the temporary folder, at most {LONGEST_CPU_S} s of CPU and {LARGEST_MIB} MiB above idle.
+printed by a library, nothing left in the temporary folder, at most {LONGEST_CPU_S} s of CPU and {LARGEST_MIB} MiB above
+idle.
 
-A model's answer is never refused: what is wrong with it stands in its trace, which counts as a warning here. A NIfTI of
-one slice is read, as a picture. Of a file that isn't named as what it is, the error tells the right name.
+Where another verdict could be expected: a model's answer is never refused, what is wrong with it stands in its trace,
+which counts as a warning here. A NIfTI of one slice is read, as a picture. A file that isn't what its name says is
+refused, and told how to be named. A deflated DICOM may be of 128 MiB, not 512, because it can only be inflated whole.
+A JPEG of 12 bits is refused: the only decoder there is comes under the GPL.
 """
 
 

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-
 from tests.bad_input.case import READ, Case, Verdict
 from tests.bad_input.openers import CHECKPOINT
 
@@ -100,6 +99,9 @@ def nowhere(folder: Path) -> Path:
 ROWS: tuple[tuple[str, str, Callable[[Path], Path], tuple[str, ...]], ...] = (
     ("absent", "no folder", nowhere, ("no checkpoint here", "manifest.json")),
     ("bit", "one bit of the weights flipped", damaged(WEIGHTS, flipped), (WEIGHTS, "SHA-256")),
+    ("empty folder", "a folder without a manifest", without("manifest.json"), ("no checkpoint here",)),
+    ("contract byte", "one byte of the contract changed", damaged("contract.json", flipped),
+     ("contract.json", "SHA-256")),
     ("cut", "400 bytes of the weights missing", damaged(WEIGHTS, lambda raw: raw[:-400]), (WEIGHTS, "SHA-256")),
     ("file gone", "no tokenizer", without("tokenizer.json"), ("tokenizer.json", "no file")),
     ("manifest", "a manifest that ends early", damaged("manifest.json", lambda raw: raw[:30]), ("manifest.json",)),

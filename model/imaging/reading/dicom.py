@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.dicom_header import FUNCTIONAL_GROUPS, Header, found_in, header_of, numbers, several
 from model.imaging.reading.dicom_pixels import is_inverted, upright, values_of
-from model.imaging.reading.files import Stored, bounded, check_index, check_scale, kind_of, oriented, refused
+from model.imaging.reading.files import Stored, bounded, check_affine, check_index, kind_of, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS, Plane, affine_of, evened, stacked
 from model.imaging.reading.sources import sources_of
 from model.imaging.volume import MODALITIES
@@ -322,7 +322,7 @@ def _volume(path: Path, headers: Sequence[Header], planes: Sequence[Plane], note
     hounsfield, note = _is_hounsfield(first)
     voxels = upright(voxels) if is_inverted(first) and not hounsfield else voxels
     affine = affine_of(stack)
-    check_scale(path, affine)
+    check_affine(path, affine)
     voxels, affine, index = oriented(voxels, affine)
     warnings_ = (*notes, *stack.warnings, *note)
     modality = _modality(first)

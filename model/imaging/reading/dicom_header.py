@@ -181,7 +181,7 @@ def _parsed(path: Path, stream: IO[bytes], syntax: UID, size: int) -> tuple[Data
                 raw = bytes(getattr(tags.get_item(tag), "value", b"") or b"")[:16]
                 name = keyword_for_tag(tag)
                 raise _damaged(
-                    path, name, f"{raw.decode('ascii', 'replace').strip()!r}, truncated or no value"
+                    path, name, f"{shown(raw.decode('ascii', 'replace'))!r}, truncated or no value"
                 ) from error
     if depth > DEEPEST:
         raise _nested(path, f"{depth} levels")
@@ -194,12 +194,10 @@ def _parsed(path: Path, stream: IO[bytes], syntax: UID, size: int) -> tuple[Data
     return tags, pixels
 
 
-def _pixel_bytes(
-    path: Path, stream: IO[bytes], syntax: UID, size: int, is_implicit: bool, is_little: bool
-) -> int:
+def _pixel_bytes(path: Path, stream: IO[bytes], syntax: UID, size: int, is_implicit: bool, is_little: bool) -> int:
     """Bytes of the PixelData element the stream stands at, 0 where there is none.
 
-    size: of the file; is_implicit, is_little: as the data set was really written, which the transfer syntax may not say.
+    size: of the file; is_implicit, is_little: as the data set was really written, whatever the transfer syntax says.
     """
     if syntax == DeflatedExplicitVRLittleEndian:  # in memory already, and bounded
         return -1
@@ -239,13 +237,19 @@ def _damaged(path: Path, field: str, found: str) -> BadInput:
     return refused(path, "the DICOM header is truncated or damaged", field=field, found=found, wanted="a whole file")
 
 
+def shown(value: object) -> str:
+    """A value that should be a number, for a message: of words no more than two letters, they may be a name."""
+    text = str(value).strip("\0 ")
+    return text[:16] if re.fullmatch(r"[-+.0-9eE\\]*|-?(?:nan|inf)", text) else text[:2] + "…" * (len(text) > 2)
+
+
 def numbers(path: Path, name: str, value: Any, n: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in several(value))
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != n or not np.isfinite(numbers).all():
-        found = ", ".join(str(part)[:16] for part in several(value)[:6]) or "nothing"
+        found = ", ".join(shown(part) for part in several(value)[:6]) or "nothing"
         raise refused(path, "damaged header", field=name, found=found, wanted=f"{n} finite numbers")
     return numbers
 

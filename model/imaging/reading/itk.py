@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused
+from model.imaging.reading.files import Stored, bounded, check_affine, check_axes, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
@@ -54,7 +54,7 @@ def read_itk(path: Path) -> Stored:
         flat = voxels.transpose(2, 1, 0).astype(np.float32)
         return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(told,))
     affine = LPS_TO_RAS @ _affine(reader)
-    check_scale(path, affine)
+    check_affine(path, affine)
     turned, affine, index = oriented(voxels.transpose(2, 1, 0).astype(np.float32), affine)
     return Stored(turned, affine, frame_known=True, spacing_known=True, hounsfield=True, index=index)
 
@@ -94,9 +94,7 @@ def _check(path: Path, reader: Any, sitk: Any) -> None:
     if channels != 1 or reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise refused(path, "not an image of real numbers", field="pixel", found=f"{channels} numbers", wanted="one")
     bounded(path, reader.GetSize(), 8 if reader.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64) else 4)
-    affine = _affine(reader)
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise refused(path, "damaged header", field="direction", found="singular", wanted="three independent axes")
+    check_axes(path, _affine(reader))
 
 
 def _affine(reader: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from nibabel.affines import obliquity
 from nibabel.spatialimages import HeaderDataError
 
-from model.imaging.reading.files import Stored, bounded, check_index, check_scale, oriented, refused, rescaled
+from model.imaging.reading.files import Stored, bounded, check_affine, check_index, oriented, refused, rescaled
 
 DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 """Real numbers of up to 64 bits."""
@@ -224,17 +224,13 @@ def _affine(path: Path, header: Header, warnings: list[str]) -> np.ndarray | Non
     affine = qform if sform is None else sform
     if affine is None:
         return None
-    if not np.isfinite(affine).all():
-        raise refused(path, "damaged header", field="affine", found="NaN or infinite", wanted="finite numbers")
-    if np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise refused(path, "damaged header", field="affine", found="singular", wanted="three independent axes")
+    affine = np.diag([*[_mm_a_unit(header)] * 3, 1.0]) @ affine
+    check_affine(path, affine)
     if sform is not None and qform is not None and _apart(sform, qform, _shape(path, header)) > 0.5:
         warnings.append("sform and qform disagree: the sform is used")
     angle = float(np.degrees(obliquity(affine)).max())
     if angle > OBLIQUE_DEGREES:
         warnings.append(f"oblique by {angle:.0f} degrees: shown along the scan's own axes")
-    affine = np.diag([*[_mm_a_unit(header)] * 3, 1.0]) @ affine
-    check_scale(path, affine)
     return affine
 
 

@@ -105,7 +105,11 @@ def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
 
 def _lengths(column: pa.DictionaryArray) -> np.ndarray:
     """int64[rows]: bytes of each value, none of them copied."""
-    lengths = pc.fill_null(pc.binary_length(column.dictionary), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = (
+        pc.fill_null(pc.call_function("binary_length", [column.dictionary]), 0)
+        .to_numpy(zero_copy_only=False)
+        .astype(np.int64)
+    )
     return lengths[column.indices.fill_null(0).to_numpy(zero_copy_only=False)] if len(lengths) else np.zeros(0, int)
 
 

@@ -80,9 +80,19 @@ def _in_zip(path: Path) -> Iterator[Source]:
         raise refused(path, "the zip can't be read", field="zip", found="damaged data", wanted="a whole zip") from error
     _check_members(path, members)
     for info in members:  # the archive stays open for whoever holds a source
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if not {inside.parts[0], inside.name} & set(JUNK):
-            yield Source(inside.name, path, archive, info.filename)
+        name = inside(path, info)
+        if not {name.parts[0], name.name} & set(JUNK):
+            yield Source(name.name, path, archive, info.filename)
+
+
+def inside(path: Path, info: zipfile.ZipInfo) -> PurePosixPath:
+    """A member's name, which must not leave the folder that a zip is; raises BadInput."""
+    name = PurePosixPath(info.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or not name.parts:
+        raise refused(
+            path, "a name in the zip leaves the folder", field="zip", found="a path with ..", wanted="plain names"
+        )
+    return name
 
 
 def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
@@ -93,11 +103,7 @@ def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         found = f"{size >> 20} MiB once inflated"
         raise refused(path, "the zip is too large", field="zip", found=found, wanted=f"up to {LIMIT_MIB} MiB")
     for info in members:
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
-            raise refused(
-                path, "a name in the zip leaves the folder", field="zip", found="a path with ..", wanted="plain names"
-            )
+        inside(path, info)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise refused(path, "the zip holds a link", field="zip", found="a symbolic link", wanted="files")
         if info.flag_bits & 1:

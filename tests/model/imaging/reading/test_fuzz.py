@@ -13,9 +13,9 @@ from PIL import Image
 
 from model.imaging.reading.read import read_volume
 from model.interface.errors import BadInput
-from tests.model.imaging.reading.dicoms import CANARY
-from tests.model.imaging.reading.test_bad_dicom import raw
-from tests.model.imaging.reading.test_nifti import image
+from tests.bad_input.dicom import good
+from tests.model.imaging.reading.dicoms import CANARY, raw
+from tests.model.imaging.reading.niftis import image
 
 
 def picture(kind: str) -> bytes:
@@ -33,12 +33,12 @@ def npz() -> bytes:
 def zipped() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.dcm", raw())
+        archive.writestr("a.dcm", raw(good()))
     return out.getvalue()
 
 
 FILES = {
-    "scan.dcm": raw(),
+    "scan.dcm": raw(good()),
     "scan.zip": zipped(),
     "scan.nii": image(),
     "scan.nii.gz": gzip.compress(image(), mtime=0),

@@ -56,6 +56,8 @@ KINDS: tuple[tuple[int, bytes, str], ...] = (
 """(offset, bytes there, kind)."""
 
 
+NO_ORIENTATION = "no orientation in the file"
+"""A reader's warning, which `read` ends by what that means."""
 AGAIN = "export the file again from where it came, and repeat the command"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model.imaging.reading.files import Stored, bounded, check_affine, check_axes, oriented, refused
+from model.imaging.reading.files import NO_ORIENTATION, Stored, bounded, check_affine, check_axes, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
@@ -49,10 +49,9 @@ def read_itk(path: Path) -> Stored:
         voxels = voxels[None]
     spacing = np.linalg.norm(_affine(reader)[:3, :3], axis=0)
     if not _knows_sides(fields, reader.GetDimension()):
-        told = "no orientation in the file: left and right are not known"
         known = "spacings" in fields or "spacedirections" in fields or "elementspacing" in fields
         flat = voxels.transpose(2, 1, 0).astype(np.float32)
-        return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(told,))
+        return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(NO_ORIENTATION,))
     affine = LPS_TO_RAS @ _affine(reader)
     check_affine(path, affine)
     turned, affine, index = oriented(voxels.transpose(2, 1, 0).astype(np.float32), affine)

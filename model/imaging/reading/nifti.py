@@ -17,7 +17,16 @@ import numpy as np
 from nibabel.affines import obliquity
 from nibabel.spatialimages import HeaderDataError
 
-from model.imaging.reading.files import Stored, bounded, check_affine, check_index, oriented, refused, rescaled
+from model.imaging.reading.files import (
+    NO_ORIENTATION,
+    Stored,
+    bounded,
+    check_affine,
+    check_index,
+    oriented,
+    refused,
+    rescaled,
+)
 
 DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 """Real numbers of up to 64 bits."""
@@ -50,7 +59,7 @@ def read_nifti(path: Path, index: int | None = None) -> Stored:
     voxels = _rescaled(path, header, stored, warnings)
     affine = _affine(path, header, warnings)
     if affine is None:
-        return _unframed(header, voxels, (*warnings, "no orientation in the file: left and right are not known"))
+        return _unframed(header, voxels, (*warnings, NO_ORIENTATION))
     turned, affine, to_file = oriented(voxels, affine)
     return Stored(
         turned,

@@ -10,7 +10,8 @@ import numpy as np
 from nibabel.orientations import inv_ornt_aff
 
 from model.imaging.reading.declared import Declared
-from model.imaging.reading.files import Stored, kind_of, refused
+from model.imaging.reading.files import NO_ORIENTATION, Stored, kind_of, refused
+from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.volume import MODALITIES, SLICE_AXIS, FileGrid, Volume
 
 CT_BELOW_HU = -200
@@ -147,6 +148,8 @@ def _framed(
             path, "the image is a line", field="shape", found=_shape(voxels),
             wanted=f"a picture, an aspect of at most {LONGEST_ASPECT}:1",
         )  # fmt: skip
+    meant = "as declared" if radiological else "not known"
+    warnings = tuple(f"{one}: left and right are {meant}" if one == NO_ORIENTATION else one for one in warnings)
     if stored.frame_known:
         plane = next((name for name, axis in SLICE_AXIS.items() if thin == [axis]), "axial")
         if radiological:
@@ -158,7 +161,8 @@ def _framed(
         affine = np.diag([*np.diag(affine)[order], 1.0])
         index = index @ np.eye(4)[:, [*order, 3]]
         if radiological:  # its x runs to the patient's left and its y to the back; RAS+ the other way
-            index = index @ inv_ornt_aff([(0, -1), (1, -1), (2, 1)], voxels.shape[:3])
+            turn = inv_ornt_aff([(0, -1), (1, -1), (2, 1)], voxels.shape[:3])
+            index, affine = index @ turn, LPS_TO_RAS @ affine @ turn  # mm from the file's first voxel, as ITK has it
             voxels = voxels[::-1, ::-1]
     across, down = (n for axis, n in enumerate(voxels.shape[:3]) if axis != SLICE_AXIS[plane])
     if max(across, down) > LONGEST_ASPECT * min(across, down):

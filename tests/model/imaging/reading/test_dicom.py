@@ -12,8 +12,6 @@ import pydicom.data
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.sequence import Sequence
-from pydicom.uid import EnhancedCTImageStorage
 
 from model.imaging.prepare import prepare
 from model.imaging.reading.declared import Declared
@@ -21,12 +19,9 @@ from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.reading.read import read_volume
 from tests.bad_input.case import file_of
 from tests.bad_input.dicom import ODD, deflated, made
-from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, stored_as, voxels
-from tests.model.imaging.reading.dicoms import CANARY, header, pixels, save, slices_of, with_
+from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, stored_as
+from tests.model.imaging.reading.dicoms import CANARY, HEAD, ORDER, header, multi_frame, pixels, save, slices_of, with_
 
-HEAD = np.rint(voxels())
-ORDER = np.random.default_rng(1).permutation(HEAD.shape[2])
-"""Of the frames in a multi-frame file."""
 ODDITIES = {name: content for name, _, content, _ in ODD}
 
 
@@ -305,29 +300,6 @@ def test_a_multi_frame_ct_is_in_hounsfield_units_and_where_highdicom_puts_it():
     mm = LPS_TO_RAS @ theirs.affine @ corners
     index = np.rint(np.linalg.inv(volume.affine) @ mm).astype(int)[:3]
     assert np.array_equal(volume.voxels[tuple(index)], theirs.array[tuple(corners[:3])])
-
-
-def multi_frame() -> pydicom.Dataset:
-    """The head as one multi-frame file, frames out of order, places and rescaling in functional groups."""
-    made = slices_of(HEAD, AFFINE)
-    whole = pixels(header(NumberOfFrames=len(made)), np.zeros(HEAD.shape[1::-1], np.int16))
-    whole.PixelData = b"".join(made[k].PixelData for k in ORDER)
-    shared, groups = pydicom.Dataset(), []
-    measures, orientation, transform = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
-    measures.PixelSpacing, measures.SliceThickness = made[0].PixelSpacing, 2.0
-    orientation.ImageOrientationPatient = made[0].ImageOrientationPatient
-    transform.RescaleSlope, transform.RescaleIntercept, transform.RescaleType = 2, -1000, "HU"
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Sequence([measures]), Sequence([orientation])
-    shared.PixelValueTransformationSequence = Sequence([transform])
-    for k in ORDER:
-        group, position = pydicom.Dataset(), pydicom.Dataset()
-        position.ImagePositionPatient = made[k].ImagePositionPatient
-        group.PlanePositionSequence = Sequence([position])
-        groups.append(group)
-    whole.SharedFunctionalGroupsSequence = Sequence([shared])
-    whole.PerFrameFunctionalGroupsSequence = Sequence(groups)
-    whole.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
-    return with_(whole, SOPClassUID=EnhancedCTImageStorage, RescaleSlope=None, RescaleIntercept=None, RescaleType=None)
 
 
 def test_functional_groups_give_each_frame_its_place(tmp_path):

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 
 from model.imaging.prepare import prepare
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.read import read_volume
 from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, head, save, slice_of, voxels
+from tests.model.imaging.reading.niftis import patched
 
 
 def with_values(value: float, n: int) -> np.ndarray:
@@ -57,6 +59,18 @@ def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
     one, other = (prepare(volume, CONTRACT).slices for volume in (plain, declared))
     assert np.array_equal(one, other), "declaring sides does not change the picture"
     assert prepare(declared, CONTRACT).frame.affine is None, "nor does it give a spacing"
+
+
+def test_declared_sides_put_millimetres_where_itk_puts_them(tmp_path):
+    """A file without an orientation: ITK counts from its first voxel, to the left and to the back."""
+    path = tmp_path / "scan.nii"
+    path.write_bytes(patched(252, "<2h", 0, 0))
+    volume, theirs = read_volume(path, Declared(radiological=True)), SimpleITK.ReadImage(str(path))
+    ours = volume.in_file.affine(volume.affine)
+    assert any("left and right are as declared" in warning for warning in volume.warnings)
+    for index in ((0, 0, 0), (25, 0, 3), (4, 30, 17)):
+        mm = np.array(theirs.TransformIndexToPhysicalPoint(index)) * [-1, -1, 1]
+        assert np.allclose((ours @ [*index, 1])[:3], mm)
 
 
 def test_a_declared_frame_gives_way_to_the_files_own(tmp_path):

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -87,6 +88,23 @@ def deflated(mib_behind: int) -> bytes:
     machine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = machine.compress(zlib.decompress(whole[meta:], -zlib.MAX_WBITS)) + machine.flush(zlib.Z_FULL_FLUSH)
     return whole[:meta] + body + zeros(mib_behind)
+
+
+def heavy(tag: int, mib: int) -> Callable[[Path], Path]:
+    """A file with so many MiB in one element, which are a hole on the disk."""
+
+    def build(folder: Path) -> Path:
+        path, last = folder / "scan.dcm", tag == 0x7FE00010
+        rest = b"" if last else raw(good())[raw(good()).index(b"\x10\0\x10\0PN") :]
+        with path.open("wb") as file:
+            whole = raw(good())
+            file.write(whole[: whole.index(b"\xe0\x7f\x10\0OW" if last else b"\x10\0\x10\0PN")])
+            file.write(element(tag, b"OW" if last else b"OB", mib << 20, b""))
+            file.seek((mib << 20) - 1, 1)
+            file.write(b"\0" + rest)
+        return path
+
+    return build
 
 
 def cut_in_rows() -> bytes:
@@ -230,6 +248,10 @@ CASES: list[Case] = [
           made(BurnedInAnnotation="YES"), ("BurnedInAnnotation YES",))],
         WARNED, study(Declared(allow_burned_in=True)),
     ),
+    Case("dicom: pixels too many", "400 MiB of pixels, of which 512 bytes are claimed", heavy(0x7FE00010, 400),
+         ("PixelData", "found 400 MiB", "512 bytes")),
+    Case("dicom: private weight", "400 MiB of a private element, which are skipped", heavy(0x00091010, 400),
+         (), READ),
     *cases_of(
         "dicom", [("no such frame", "--index 3 of one frame", "scan.dcm", made(), ("--index", "found 3"))],
         opener=study(Declared(index=3)),

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -46,6 +47,11 @@ def named() -> bytes:
 
 def big_endian() -> bytes:
     return nib.Nifti1Image(RAMP.astype(">i2"), AFFINE, header=nib.Nifti1Header(endianness=">")).to_bytes()
+
+
+def extended() -> bytes:
+    whole = patched(108, "<f", 352.0 + (2 << 20))
+    return whole[:348] + struct.pack("<4Bii", 1, 0, 0, 0, 2 << 20, 6) + bytes((2 << 20) - 8) + whole[352:]
 
 
 def fifo(folder: Path) -> Path:
@@ -137,6 +143,7 @@ FINE = (
     ("one slice", "nothing: a picture of one slice", "scan.nii", lambda: image(RAMP[..., 0]), ()),
     ("big endian", "nothing: the other byte order", "scan.nii", big_endian, ()),
     ("fourth axis of one", "nothing: a fourth axis of length 1", "scan.nii", lambda: image(RAMP[..., None]), ()),
+    ("large extension", "nothing: 2 MiB between header and voxels", "scan.nii", extended, ()),
     ("slack", "half a MiB behind the voxels", "scan.nii", image() + bytes(1 << 19), ()),
 )
 CASES: list[Case] = [

@@ -37,6 +37,8 @@ PHOTOMETRIC = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1} | dict.fr
 )
 """What pixels mean -> samples of each (PS3.3 C.7.6.3.1.2)."""
 MOST_FRAMES = 4096
+SLACK = 1 << 20
+"""Bytes that pixels may have too many."""
 SIDES = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 """PatientOrientation (0020,0020): the direction a letter means, LPS+."""
 MAY_BE_WRITTEN_ON = ("US", "OT", "SC", "XC", "ES", "")
@@ -233,6 +235,9 @@ def _check(path: Path, header: Header, declared: Declared) -> None:
     if not header.syntax.is_compressed and 0 <= header.pixels < size * _packing(header):
         found, wanted = f"{header.pixels} bytes", f"{int(size * _packing(header))} bytes"
         raise refused(path, "the pixels are truncated", field="PixelData", found=found, wanted=wanted)
+    if header.pixels > 2 * size + SLACK:  # compression may fail, but not like this
+        found = f"{header.pixels >> 20} MiB of {_shape(header)}"
+        raise refused(path, "more bytes than pixels", field="PixelData", found=found, wanted=f"{size} bytes")
 
 
 def _check_colours(path: Path, header: Header) -> None:

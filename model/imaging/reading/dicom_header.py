@@ -12,7 +12,7 @@ from collections import abc
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from pydicom.config import IGNORE
@@ -38,13 +38,23 @@ TAGS = [
     "BurnedInAnnotation", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 """All that is read of a header."""
+PALETTES = [
+    f"{part}{colour}PaletteColorLookupTable{what}"
+    for colour in ("Red", "Green", "Blue", "Alpha")
+    for part, what in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+]
+WITH_PIXELS = [
+    *TAGS, *PALETTES, "PaletteColorLookupTableUID", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    "PixelData", "FloatPixelData", "DoubleFloatPixelData",
+]  # fmt: skip
+"""All that is read to decode pixels."""
 WHOLE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
          "PlanarConfiguration")  # fmt: skip
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SEQUENCES = (*FUNCTIONAL_GROUPS, "ModalityLUTSequence")
 VIDEO = ("MPEG", "HEVC", "H.264", "H.265", "SMPTE")
 LONGEST_VALUE = 1 << 16
-"""Bytes of a value of the file meta group."""
+"""Bytes of a value of the file meta group, or of one that is read for its name only."""
 PIXELS = (Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
 MOST_ELEMENTS = 20_000
 """Of a data set, sequences counted once."""
@@ -100,8 +110,9 @@ def header_of(path: Path, source: Source) -> Header | None:
 
 
 def read_until(path: Path, stream: IO[bytes], *, behind_pixels: bool, tags: Iterable[str] = ()) -> FileDataset:
-    """A data set up to its pixels, or with them; what follows is never looked at. tags: keywords, all by default.
+    """A data set up to its pixels, or with them; what follows is never looked at.
 
+    tags: keywords of those whose values are read; without any, all but the large ones are.
     Raises BadInput where there is no end of elements, and whatever pydicom raises.
     """
     count, seen = 0, False
@@ -116,7 +127,8 @@ def read_until(path: Path, stream: IO[bytes], *, behind_pixels: bool, tags: Iter
             raise refused(path, "no end of elements", field="header", found="more", wanted=wanted)
         return False
 
-    return read_partial(stream, stop, specific_tags=[Tag(name) for name in tags] or None)  # pyright: ignore[reportArgumentType]
+    wanted: list[BaseTag | int] = [Tag(name) for name in tags]
+    return read_partial(cast(BinaryIO, stream), stop, None if wanted else LONGEST_VALUE, specific_tags=wanted or None)
 
 
 def _syntax(path: Path, stream: IO[bytes]) -> UID:

@@ -17,7 +17,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from model.imaging.reading.dicom_header import Header, found_in, numbers, read_until
+from model.imaging.reading.dicom_header import WITH_PIXELS, Header, found_in, numbers, read_until
 from model.imaging.reading.files import refused, rescaled
 from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
@@ -34,7 +34,7 @@ def values_of(path: Path, header: Header) -> np.ndarray:
     with header.source.open() as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = read_until(path, stream, behind_pixels=True)
+            dataset = read_until(path, stream, behind_pixels=True, tags=WITH_PIXELS)
             if header.syntax.is_compressed and header.syntax != DeflatedExplicitVRLittleEndian:
                 _check_codestreams(path, header, dataset)
             with quiet():

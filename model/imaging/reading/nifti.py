@@ -36,6 +36,8 @@ MM_A_UNIT = {1: 1000.0, 3: 0.001}
 """xyzt_units: metre and micrometre; everything else is read as mm."""
 SLACK = 1 << 20
 """Bytes that may follow the voxels."""
+MOST_EXTENSIONS = 32 << 20
+"""Bytes between header and voxels: some converters put a whole DICOM header there."""
 OBLIQUE_DEGREES = 10
 MOST_4D_MIB = 4096
 """Of all volumes of a 4-D file, of which one is kept, MiB as stored."""
@@ -191,8 +193,8 @@ def _begin(path: Path, header: Header) -> int:
         raise refused(
             path, "damaged header", field="vox_offset", found=f"negative, {offset:g}", wanted=f"at least {least}"
         )
-    if offset > SLACK:
-        raise refused(path, "damaged header", field="vox_offset", found=f"{offset:g}", wanted=f"up to {SLACK}")
+    if offset > MOST_EXTENSIONS:
+        raise refused(path, "damaged header", field="vox_offset", found=f"{offset:g}", wanted="up to 32 MiB")
     return max(int(offset), least)
 
 

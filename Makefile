@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint infra/constraints.txt
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench fuzz
 
 demo: $(STAMP)  ## the whole loop, then where to look
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
@@ -18,6 +18,9 @@ check: $(STAMP)  ## lint, format, types, import contracts, the page's tables
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m components.readme --check
+
+fuzz: $(STAMP)  ## damaged files of every kind, new ones each time, for some minutes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/model/imaging/reading/test_fuzz.py --hypothesis-profile fuzz
 
 bench: $(STAMP)  ## measured ratios, into results/bench
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.bench

@@ -6,7 +6,10 @@ Nothing heavy is imported before a command needs it, so that --help answers at o
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,17 +36,17 @@ app.add_typer(trace_app, name="trace", help="Look at one answer.")
 app.add_typer(data_app, name="data", help="Make, check and describe data sets.")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
-Modality = Annotated[str | None, typer.Option(help="CT or MR, where the file doesn't say.")]
-Radiological = Annotated[bool, typer.Option(help="Column 0 of this picture is the patient's right.")]
-Series = Annotated[int | None, typer.Option(help="Which series of a DICOM folder or zip, from 1.")]
-Index = Annotated[int | None, typer.Option(help="Which volume of a 4-D file, or frame of several, from 0.")]
 Evidence = Annotated[
     list[Path] | None,
     typer.Option(help="Write the boxes as .json, .nii.gz, .mrk.json (3D Slicer), .seg.dcm or .sr.dcm; repeatable."),
 ]
 Override = Annotated[
     list[str] | None,
-    typer.Option(help="Show it otherwise than in training: ct_windows=lung, plane=coronal …; repeatable."),
+    typer.Option(
+        help="Show it otherwise than in training: ct_windows=lung, plane=coronal …; repeatable.",
+        parser=lambda told: told.replace(" ", ""),
+        metavar="NAME=VALUE",
+    ),
 ]
 Sources = Annotated[
     list[str] | None,
@@ -51,8 +54,35 @@ Sources = Annotated[
 ]
 Cases = Annotated[int | None, typer.Option(min=1, help="Take only the first so many of each source.")]
 CotOut = Annotated[Path | None, typer.Option("--out", help="The build's folder.")]
-BurnedIn = Annotated[bool, typer.Option("--allow-burned-in", help="Read pictures that may show a patient's data.")]
 Checkpoint = Annotated[str, typer.Option(help="A registry alias, or a checkpoint folder.")]
+DECLARED: dict[str, Any] = {
+    "modality": Annotated[str | None, typer.Option(help="CT or MR, where the file doesn't say.")],
+    "radiological": Annotated[bool, typer.Option(help="Column 0 of this picture is the patient's right.")],
+    "series": Annotated[int | None, typer.Option(help="Which series of a DICOM folder or zip, from 1.")],
+    "index": Annotated[int | None, typer.Option(help="Which volume of a 4-D file, or frame of several, from 0.")],
+    "allow_burned_in": Annotated[
+        bool, typer.Option("--allow-burned-in", help="Read pictures that may show a patient's data.")
+    ],
+}
+"""An option for each field of `Declared`."""
+
+
+def declares(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `DECLARED` in the place of a command's `declared`."""
+
+    @wraps(command)
+    def told(**values: Any) -> None:
+        command(declared=Declared(**{name: values.pop(name) for name in DECLARED}), **values)
+
+    options = [
+        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=DECLARED[field.name])
+        for field in fields(Declared)
+    ]
+    kept = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature(command).parameters.values()]
+    at = [p.name for p in kept].index("declared")
+    told.__signature__ = Signature([*kept[:at], *options, *kept[at + 1 :]])  # pyright: ignore[reportAttributeAccessIssue]
+    told.__annotations__ = {p.name: p.annotation for p in [*kept, *options] if p.name != "declared"}
+    return told
 
 
 @app.command()
@@ -79,15 +109,12 @@ def demo() -> None:
 
 
 @app.command()
+@declares
 def ask(
     file: Annotated[Path, typer.Argument(help="NIfTI, DICOM (a file, folder or zip), NRRD, MHA, npy or a picture.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    declared: Declared,
     option: Annotated[list[str] | None, typer.Option(help="A possible answer; repeat for each.")] = None,
-    modality: Modality = None,
-    radiological: Radiological = False,
-    series: Series = None,
-    index: Index = None,
-    allow_burned_in: BurnedIn = False,
     checkpoint: Checkpoint = "champion",
     page: Annotated[Path | None, typer.Option(help="Write the answer as one HTML page.")] = None,
     evidence: Evidence = None,
@@ -97,7 +124,6 @@ def ask(
     """Ask about an image or a volume of your own."""
     from flows.asking import ask_file
 
-    declared = Declared(modality, radiological, series, index, allow_burned_in)
     asked = ask_file(file, question, tuple(option or ()), declared, checkpoint, tuple(override or ()))
     if as_json:
         _say_json(asked.to_json())
@@ -109,13 +135,10 @@ def ask(
 
 
 @app.command()
+@declares
 def inspect(
     file: Annotated[Path, typer.Argument(help="Anything `urm ask` reads.")],
-    modality: Modality = None,
-    radiological: Radiological = False,
-    series: Series = None,
-    index: Index = None,
-    allow_burned_in: BurnedIn = False,
+    declared: Declared,
     checkpoint: Annotated[str | None, typer.Option(help="Whose view; the default contract's otherwise.")] = None,
     override: Override = None,
     sheet: Annotated[Path | None, typer.Option(help="Write the slices as the model sees them, .png or .html.")] = None,
@@ -125,7 +148,6 @@ def inspect(
     from components.serving.inspect import inspected, write_sheet
     from flows.asking import contract_of
 
-    declared = Declared(modality, radiological, series, index, allow_burned_in)
     finding, prepared = inspected(file, declared, contract_of(checkpoint, tuple(override or ())))
     if as_json:
         _say_json(finding.to_json())
@@ -136,14 +158,11 @@ def inspect(
 
 
 @trace_app.command("show")
+@declares
 def trace_show(
     which: Annotated[str, typer.Argument(help="A question id of the evaluation, or a file `urm ask --json` wrote.")],
+    declared: Declared,
     image: Annotated[Path | None, typer.Option(help="The image such a file is about.")] = None,
-    modality: Modality = None,
-    radiological: Radiological = False,
-    series: Series = None,
-    index: Index = None,
-    allow_burned_in: BurnedIn = False,
     checkpoint: Checkpoint = "champion",
     page: Annotated[Path | None, typer.Option(help="Where the page goes; traces/ by default.")] = None,
     evidence: Evidence = None,
@@ -153,7 +172,7 @@ def trace_show(
     """Show how an answer was reached, and write it as one HTML page."""
     from flows.asking import recall
 
-    asked = recall(which, image, Declared(modality, radiological, series, index, allow_burned_in), checkpoint)
+    asked = recall(which, image, declared, checkpoint)
     name = re.sub(r"[^\w-]", "_", asked.question.id)  # an id of a file's may be anything
     written = asked.write_page(page or Path("traces") / f"{name}.html")
     typer.echo(f"page: {written}", err=True)
@@ -186,17 +205,17 @@ def data_build(
 
 @data_app.command("check")
 def data_check(source: Sources = None, out: CotOut = None, cases: Cases = None) -> None:
-    """Compare every file with the manifest; with --source, work every sample out again from the masks."""
+    """Compare every file with the manifest and look through every row; with --source, work every sample out again."""
     if source:
         from flows import building
 
         _say(building.checked(building.config_of(source, out, cases=cases)))
         return
-    from model.imaging.shards import verify
+    from model.imaging.reading.sealed import check
 
     folder = out or Path("data")
-    verify(folder)
-    typer.echo(f"{folder}: every file is as it was written")
+    check(folder)
+    typer.echo(f"{folder}: every file is as it was written, and every row can be read")
 
 
 @data_app.command("card")

@@ -16,6 +16,7 @@ from components import environment
 
 # A busy machine is slow, not wrong; and a failing example must be found by everybody who runs the suite.
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", settings.get_profile("project"), derandomize=False, max_examples=5000)
 settings.load_profile("project")
 
 SESSION = Path(tempfile.mkdtemp(prefix="urm-tests-"))

@@ -37,7 +37,7 @@ def ask(
 ) -> tuple[Trace, Prepared, Question]:
     """Ask a checkpoint about a file; greedy decoding. Raises BadInput (file, words) or Integrity (checkpoint).
 
-    declared: what the file doesn't say; override: see `Contract.overridden`, told in the trace.
+    declared: what the file doesn't say; override: see `Contract.overridden`, without spaces, told in the trace.
     """
     volume, asked = question_about(file, question, options, declared)
     trace, prepared = answered(checkpoint_folder, volume, asked, override)
@@ -72,16 +72,14 @@ def answered(
     prepared = prepare(volume, checkpoint.contract)
     [trace] = answer(checkpoint, [(prepared, asked)], Sampling())
     if override:
-        trace = replace(
-            trace, versions=trace.versions | {OVERRIDDEN: " ".join(change.replace(" ", "") for change in override)}
-        )
+        trace = replace(trace, versions=trace.versions | {OVERRIDDEN: " ".join(override)})
     return trace, prepared
 
 
 def overridden(contract: Contract, changes: Sequence[str]) -> Contract:
     """The contract with some fields changed by name; raises BadInput."""
     try:
-        return contract.overridden([change.replace(" ", "") for change in changes])
+        return contract.overridden(changes)
     except ValueError as error:  # of pydantic's too
         raise BadInput(
             "the contract can't be overridden like this",

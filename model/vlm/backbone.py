@@ -86,7 +86,7 @@ def tiny(
 def open_weights(source: str | Path, dtype: torch.dtype = torch.float32) -> Qwen2_5_VLForConditionalGeneration:
     """A model from a folder or a hub id. safetensors only, no code of theirs is ever run.
 
-    Raises BadInput where the config names another architecture or carries code.
+    Raises BadInput where the config names another architecture or carries code, or the weights aren't all there.
     """
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if config.model_type != MODEL_TYPE or getattr(config, "auto_map", None):
@@ -96,7 +96,17 @@ def open_weights(source: str | Path, dtype: torch.dtype = torch.float32) -> Qwen
             f"wanted {MODEL_TYPE!r} without auto_map",
             next="give a Qwen2.5-VL checkpoint",
         )
-    return Qwen2_5_VLForConditionalGeneration.from_pretrained(source, dtype=dtype, use_safetensors=True).eval()
+    vlm, told = Qwen2_5_VLForConditionalGeneration.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+        source, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    if missing := sorted(told["missing_keys"]):  # transformers would fill them with random numbers
+        raise BadInput(
+            "weights are missing",
+            where=f"{Path(source).name}/model.safetensors, {missing[0]}: found {len(missing)} missing, wanted every "
+            "weight of config.json",
+            next="take weights and config from one place",
+        )
+    return vlm.eval()
 
 
 def freeze_tower(vlm: Qwen2_5_VLForConditionalGeneration) -> None:

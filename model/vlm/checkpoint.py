@@ -10,22 +10,29 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from model.interface import contract as contract_file
 from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
+from model.interface.strict_json import read_json
 from model.vlm.backbone import open_weights
 from model.vlm.tokens import Vocabulary
 from model.vlm.tower import MEAN, STD
+from model.vlm.weights import check_header, check_values
 
-MANIFEST = "manifest.json"
+MANIFEST, WEIGHTS = "manifest.json", "model.safetensors"
+ODD = (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError)
+"""What transformers, tokenizers, safetensors and pydantic raise at files that aren't theirs."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,14 @@ def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float3
 def load(folder: Path, device: str = "cpu") -> Checkpoint:
     """Check the manifest, then open. Raises BadInput (no checkpoint) or Integrity (changed bytes)."""
     digest = verify(folder)
-    contract = Contract.load(folder)
-    vlm: Any = open_weights(folder)
+    contract = _opened(folder, contract_file.FILE, Contract.load)
+    if not (folder / WEIGHTS).is_file() and not any(folder.glob("*.safetensors")):
+        raise _refused(folder, WEIGHTS, "no weights here", "none in safetensors", "safetensors; nothing else is opened")
+    for path in sorted(folder.glob("*.safetensors")):
+        check_header(path)
+    vlm: Any = _opened(folder, "config.json", open_weights)
+    check_values(folder / WEIGHTS, vlm)
+    tokenizer = _opened(folder, "tokenizer.json", AutoTokenizer.from_pretrained)
     vision: Any = vlm.config.vision_config
     if (vision.patch_size, vision.spatial_merge_size) != (contract.patch, contract.merge):
         raise Integrity(
@@ -75,7 +88,7 @@ def load(folder: Path, device: str = "cpu") -> Checkpoint:
             f"wanted {vision.patch_size} x {vision.spatial_merge_size}",
             next="take the contract that was saved with these weights",
         )
-    return Checkpoint(vlm.to(device), AutoTokenizer.from_pretrained(folder), contract, digest)
+    return Checkpoint(vlm.to(device), tokenizer, contract, digest)
 
 
 def verify(folder: Path) -> str:
@@ -86,7 +99,7 @@ def verify(folder: Path) -> str:
             where=f"{folder.name}/{MANIFEST}, found nothing, wanted a checkpoint folder",
             next="urm doctor",
         )
-    for name, wanted in json.loads((folder / MANIFEST).read_text()).items():
+    for name, wanted in _manifest(folder).items():
         found = _sha256(folder / name) if (folder / name).is_file() else "no file"
         if found != wanted:
             raise Integrity(
@@ -95,6 +108,32 @@ def verify(folder: Path) -> str:
                 next="dvc checkout, or train again",
             )
     return _sha256(folder / MANIFEST)
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """{file: SHA-256}, of files in the folder itself."""
+    row = read_json(folder / MANIFEST)
+    if not isinstance(row, dict) or any(Path(n).name != n or not isinstance(told, str) for n, told in row.items()):
+        raise _refused(folder, MANIFEST, "damaged manifest", "something else", "{file: SHA-256}")
+    return row
+
+
+def _opened(folder: Path, name: str, open_: Callable[[Path], Any]) -> Any:
+    """What `open_` makes of the folder; raises BadInput naming the file that decides it."""
+    try:
+        return open_(folder)
+    except ODD as error:
+        found = type(error).__name__
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            found = f"{'.'.join(map(str, first['loc']))}, {first['msg']}"
+        name = WEIGHTS if isinstance(error, SafetensorError) else name
+        raise _refused(folder, name, "the checkpoint can't be opened", found, "a file as it was saved") from error
+
+
+def _refused(folder: Path, name: str, what: str, found: str, wanted: str) -> BadInput:
+    where = f"{folder.name}/{name}: found {found}, wanted {wanted}"
+    return BadInput(what, where=where, next="dvc checkout, or train again")
 
 
 def _write_weights(vlm: Any, folder: Path, dtype: torch.dtype) -> None:

@@ -7,12 +7,13 @@ to mm, RAS+), or one array as a .npy has it. No more of it is inflated than its 
 import io
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused
+from model.imaging.reading.files import Stored, bounded, check_affine, oriented, refused
+from model.imaging.reading.sources import inside
 from model.interface.errors import BadInput
 
 HEADER = 1 << 12
@@ -30,12 +31,11 @@ def read_array(path: Path, kind: str) -> Stored:
 def _read_npz(path: Path) -> Stored:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {PurePosixPath(info.filename).stem: info for info in archive.infolist()}
             _check_names(path, archive.infolist())
             arrays = {}
-            for name, info in names.items():
+            for info in archive.infolist():
                 with archive.open(info) as stream:
-                    arrays[name] = _from(path, stream)
+                    arrays[inside(path, info).stem] = _from(path, stream)
     except BadInput:
         raise
     except Exception as error:  # each compression raises errors of its own
@@ -48,14 +48,8 @@ def _read_npz(path: Path) -> Stored:
 
 def _check_names(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """Before anything is inflated."""
-    for info in members:
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if inside.is_absolute() or len(inside.parts) != 1:
-            raise refused(
-                path, "a name in the .npz leaves the folder", field="zip", found="a path", wanted="plain array names"
-            )
-    names = {PurePosixPath(info.filename).stem for info in members}
-    if len(members) != 1 and names != {"voxels", "affine"}:
+    names = [inside(path, info).stem for info in members]
+    if len(names) != 1 and sorted(names) != ["affine", "voxels"]:
         raise refused(
             path, "which array is the image?", field="arrays", found=f"{len(members)} arrays",
             wanted="voxels and affine, or one array",
@@ -113,11 +107,6 @@ def _flat(path: Path, array: np.ndarray) -> Stored:
 def _with_affine(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Stored:
     if voxels.ndim != 3:
         raise refused(path, f"the array is {voxels.ndim}-D", field="voxels", found=voxels.shape, wanted="(x, y, z)")
-    if affine.shape != (4, 4) or not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        found = affine.shape if affine.shape != (4, 4) else "singular, or NaN"
-        raise refused(path, "not an affine", field="affine", found=found, wanted="(4, 4), three independent axes")
-    if not np.allclose(affine[3], (0, 0, 0, 1)):
-        raise refused(path, "not an affine", field="affine", found="another last row", wanted="0, 0, 0, 1")
-    check_scale(path, affine)
+    check_affine(path, affine)
     turned, to_mm, index = oriented(voxels.astype(np.float32), affine.astype(float))
     return Stored(turned, to_mm, frame_known=True, spacing_known=True, hounsfield=True, index=index)

@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.dicom_header import FUNCTIONAL_GROUPS, Header, found_in, header_of, numbers, several
 from model.imaging.reading.dicom_pixels import is_inverted, upright, values_of
-from model.imaging.reading.files import Stored, bounded, check_index, check_scale, kind_of, oriented, refused
+from model.imaging.reading.files import Stored, bounded, check_affine, check_index, kind_of, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS, Plane, affine_of, evened, stacked
 from model.imaging.reading.sources import sources_of
 from model.imaging.volume import MODALITIES
@@ -32,7 +32,13 @@ NO_IMAGE = {
     "ECG": "a waveform", "DOC": "a document",
 }  # fmt: skip
 """Modalities whose files hold no picture to ask about."""
+PHOTOMETRIC = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1} | dict.fromkeys(
+    ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"), 3
+)
+"""What pixels mean -> samples of each (PS3.3 C.7.6.3.1.2)."""
 MOST_FRAMES = 4096
+SLACK = 1 << 20
+"""Bytes that pixels may have too many."""
 SIDES = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 """PatientOrientation (0020,0020): the direction a letter means, LPS+."""
 MAY_BE_WRITTEN_ON = ("US", "OT", "SC", "XC", "ES", "")
@@ -205,9 +211,13 @@ def _check(path: Path, header: Header, declared: Declared) -> None:
     if header.number("BitsAllocated") not in (1, 8, 16, 32, 64):
         found = header.number("BitsAllocated")
         raise refused(path, "damaged header", field="BitsAllocated", found=found, wanted="8, 16 or 32")
+    if "BitsStored" in tags and not 1 <= header.number("BitsStored") <= header.number("BitsAllocated"):
+        found, wanted = header.number("BitsStored"), f"1 to {header.number('BitsAllocated')}"
+        raise refused(path, "damaged header", field="BitsStored", found=found, wanted=wanted)
     if "SamplesPerPixel" in tags and header.number("SamplesPerPixel") not in (1, 3):
         found = header.number("SamplesPerPixel")
         raise refused(path, "damaged header", field="SamplesPerPixel", found=found, wanted="1 or 3")
+    _check_colours(path, header)
     if header.frames > MOST_FRAMES:
         raise refused(
             path, "too many frames", field="NumberOfFrames", found=header.frames, wanted=f"up to {MOST_FRAMES}"
@@ -225,6 +235,23 @@ def _check(path: Path, header: Header, declared: Declared) -> None:
     if not header.syntax.is_compressed and 0 <= header.pixels < size * _packing(header):
         found, wanted = f"{header.pixels} bytes", f"{int(size * _packing(header))} bytes"
         raise refused(path, "the pixels are truncated", field="PixelData", found=found, wanted=wanted)
+    if header.pixels > 2 * size + SLACK:  # compression may fail, but not like this
+        found = f"{header.pixels >> 20} MiB of {_shape(header)}"
+        raise refused(path, "more bytes than pixels", field="PixelData", found=found, wanted=f"{size} bytes")
+
+
+def _check_colours(path: Path, header: Header) -> None:
+    """What the samples of a pixel mean."""
+    name, samples = str(header.tags.get("PhotometricInterpretation") or "none"), header.number("SamplesPerPixel") or 1
+    if samples != PHOTOMETRIC.get(name):
+        found = f"{name if name in PHOTOMETRIC else 'another one'} of {samples} sample(s)"
+        wanted = f"one of {', '.join(PHOTOMETRIC)}, of as many samples as it has"
+        raise refused(
+            path, "nobody knows what a pixel means", field="PhotometricInterpretation", found=found, wanted=wanted
+        )
+    if samples == 3 and header.number("PlanarConfiguration") not in (0, 1):
+        found = header.number("PlanarConfiguration")
+        raise refused(path, "damaged header", field="PlanarConfiguration", found=found, wanted="0 or 1")
 
 
 def _shape(header: Header) -> tuple[int, int, int, int]:
@@ -300,7 +327,7 @@ def _volume(path: Path, headers: Sequence[Header], planes: Sequence[Plane], note
     hounsfield, note = _is_hounsfield(first)
     voxels = upright(voxels) if is_inverted(first) and not hounsfield else voxels
     affine = affine_of(stack)
-    check_scale(path, affine)
+    check_affine(path, affine)
     voxels, affine, index = oriented(voxels, affine)
     warnings_ = (*notes, *stack.warnings, *note)
     modality = _modality(first)

@@ -9,20 +9,22 @@ import struct
 import warnings
 import zlib
 from collections import abc
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
-import pydicom
 from pydicom.config import IGNORE
 from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from model.imaging.reading.files import LIMIT_MIB, refused
+from model.imaging.reading.files import refused
 from model.imaging.reading.sources import Source
 from model.interface.errors import BadInput
 
@@ -36,12 +38,28 @@ TAGS = [
     "BurnedInAnnotation", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 """All that is read of a header."""
-WHOLE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation")
+PALETTES = [
+    f"{part}{colour}PaletteColorLookupTable{what}"
+    for colour in ("Red", "Green", "Blue", "Alpha")
+    for part, what in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+]
+WITH_PIXELS = [
+    *TAGS, *PALETTES, "PaletteColorLookupTableUID", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    "PixelData", "FloatPixelData", "DoubleFloatPixelData",
+]  # fmt: skip
+"""All that is read to decode pixels."""
+WHOLE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation",
+         "PlanarConfiguration")  # fmt: skip
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 SEQUENCES = (*FUNCTIONAL_GROUPS, "ModalityLUTSequence")
 VIDEO = ("MPEG", "HEVC", "H.264", "H.265", "SMPTE")
 LONGEST_VALUE = 1 << 16
-"""Bytes of a value of the file meta group."""
+"""Bytes of a value of the file meta group, or of one that is read for its name only."""
+PIXELS = (Tag("PixelData"), Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
+MOST_ELEMENTS = 20_000
+"""Of a data set, sequences counted once."""
+DEFLATED_MIB = 128
+"""Of a deflated data set, which pydicom inflates as a whole and twice over."""
 DEEPEST = 32
 """Sequences in sequences."""
 
@@ -76,22 +94,44 @@ class Header:
 
 def header_of(path: Path, source: Source) -> Header | None:
     """What the allow-list keeps of a file; None of a file in a folder or zip that is no DICOM."""
-    start = source.head(132)
-    if start[128:] != b"DICM":
-        if source.member or path.is_dir():
-            return None
-        raise refused(path, "not a DICOM file", field="preamble", found="no DICM at byte 128", wanted="a DICOM file")
     with source.open() as stream:
-        stream.seek(132)
+        start = stream.read(132)
+        if start[128:] != b"DICM":
+            if source.member or path.is_dir():
+                return None
+            found = "no DICM at byte 128"
+            raise refused(path, "not a DICOM file", field="preamble", found=found, wanted="a DICOM file")
         syntax = _syntax(path, stream)
         if syntax == DeflatedExplicitVRLittleEndian:
             _check_inflated(path, stream)
         stream.seek(0)
-        tags, pixels = _parsed(path, stream, syntax)
+        tags, pixels = _parsed(path, stream, syntax, source.size)
     return Header(source, tags, syntax, pixels, start[:2] == b"MZ")
 
 
-def _syntax(path: Path, stream: BinaryIO) -> UID:
+def read_until(path: Path, stream: IO[bytes], *, behind_pixels: bool, tags: Iterable[str] = ()) -> FileDataset:
+    """A data set up to its pixels, or with them; what follows is never looked at.
+
+    tags: keywords of those whose values are read; without any, all but the large ones are.
+    Raises BadInput where there is no end of elements, and whatever pydicom raises.
+    """
+    count, seen = 0, False
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal count, seen
+        if seen or (tag in PIXELS and not behind_pixels):
+            return True
+        count, seen = count + 1, tag in PIXELS
+        if count > MOST_ELEMENTS:
+            wanted = f"up to {MOST_ELEMENTS} elements"
+            raise refused(path, "no end of elements", field="header", found="more", wanted=wanted)
+        return False
+
+    wanted: list[BaseTag | int] = [Tag(name) for name in tags]
+    return read_partial(cast(BinaryIO, stream), stop, None if wanted else LONGEST_VALUE, specific_tags=wanted or None)
+
+
+def _syntax(path: Path, stream: IO[bytes]) -> UID:
     """TransferSyntaxUID of the file meta group, read by hand: pydicom would inflate a deflated file first."""
     found = ""
     while len(head := stream.read(8)) == 8:
@@ -114,7 +154,7 @@ def _syntax(path: Path, stream: BinaryIO) -> UID:
     return syntax
 
 
-def _check_inflated(path: Path, stream: BinaryIO) -> None:
+def _check_inflated(path: Path, stream: IO[bytes]) -> None:
     """Inflate what follows the file meta group, keeping nothing, until the limit."""
     stream.seek(140)
     length = struct.unpack("<I", stream.read(4))[0]
@@ -123,20 +163,22 @@ def _check_inflated(path: Path, stream: BinaryIO) -> None:
     try:
         while raw := machine.unconsumed_tail or stream.read(1 << 16):
             total += len(machine.decompress(raw, 1 << 20))
-            if total > LIMIT_MIB << 20:
-                found = f"more than {LIMIT_MIB} MiB once inflated"
-                raise refused(path, "the file is too large", field="size", found=found, wanted=f"up to {LIMIT_MIB} MiB")
+            if total > DEFLATED_MIB << 20:
+                found, wanted = f"more than {DEFLATED_MIB} MiB once inflated", f"up to {DEFLATED_MIB} MiB"
+                raise refused(path, "the file is too large", field="size", found=found, wanted=wanted)
     except zlib.error as error:
         raise refused(path, "the file does not inflate", field="data", found="damage", wanted="a whole file") from error
+    if not machine.eof:
+        raise refused(path, "the file does not inflate", field="data", found="no end of it", wanted="a whole file")
 
 
-def _parsed(path: Path, stream: BinaryIO, syntax: UID) -> tuple[Dataset, int]:
+def _parsed(path: Path, stream: IO[bytes], syntax: UID, size: int) -> tuple[Dataset, int]:
     """The tags of the allow-list, each read once, and the bytes of PixelData."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            tags = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
-            pixels = _pixel_bytes(path, stream, syntax, *map(bool, tags.original_encoding))
+            tags = read_until(path, stream, behind_pixels=False, tags=TAGS)
+            pixels = _pixel_bytes(path, stream, syntax, size, *map(bool, tags.original_encoding))
             depth = _depth(tags)
         except RecursionError as error:
             raise _nested(path, "hundreds of levels") from error
@@ -151,7 +193,7 @@ def _parsed(path: Path, stream: BinaryIO, syntax: UID) -> tuple[Dataset, int]:
                 raw = bytes(getattr(tags.get_item(tag), "value", b"") or b"")[:16]
                 name = keyword_for_tag(tag)
                 raise _damaged(
-                    path, name, f"{raw.decode('ascii', 'replace').strip()!r}, truncated or no value"
+                    path, name, f"{shown(raw.decode('ascii', 'replace'))!r}, truncated or no value"
                 ) from error
     if depth > DEEPEST:
         raise _nested(path, f"{depth} levels")
@@ -164,19 +206,17 @@ def _parsed(path: Path, stream: BinaryIO, syntax: UID) -> tuple[Dataset, int]:
     return tags, pixels
 
 
-def _pixel_bytes(path: Path, stream: BinaryIO, syntax: UID, is_implicit: bool, is_little: bool) -> int:
+def _pixel_bytes(path: Path, stream: IO[bytes], syntax: UID, size: int, is_implicit: bool, is_little: bool) -> int:
     """Bytes of the PixelData element the stream stands at, 0 where there is none.
 
-    is_implicit, is_little: as the data set was really written, which the transfer syntax may not say.
+    size: of the file; is_implicit, is_little: as the data set was really written, whatever the transfer syntax says.
     """
     if syntax == DeflatedExplicitVRLittleEndian:  # in memory already, and bounded
         return -1
-    at = stream.tell()
-    there = stream.seek(0, 2) - at
-    stream.seek(at)
+    there = size - stream.tell()
     end = "<" if is_little else ">"
     head = stream.read(12)
-    if len(head) < 8 or struct.unpack(f"{end}HH", head[:4]) not in ((0x7FE0, 0x10), (0x7FE0, 8), (0x7FE0, 9)):
+    if len(head) < 8 or (Tag(struct.unpack(f"{end}HH", head[:4])) not in PIXELS):
         return 0
     if is_implicit:
         begin, length = 8, struct.unpack(f"{end}I", head[4:8])[0]
@@ -209,13 +249,19 @@ def _damaged(path: Path, field: str, found: str) -> BadInput:
     return refused(path, "the DICOM header is truncated or damaged", field=field, found=found, wanted="a whole file")
 
 
+def shown(value: object) -> str:
+    """A value that should be a number, for a message: of words no more than two letters, they may be a name."""
+    text = str(value).strip("\0 ")
+    return text[:16] if re.fullmatch(r"[-+.0-9eE\\]*|-?(?:nan|inf)", text) else text[:2] + "…" * (len(text) > 2)
+
+
 def numbers(path: Path, name: str, value: Any, n: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in several(value))
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != n or not np.isfinite(numbers).all():
-        found = ", ".join(str(part)[:16] for part in several(value)[:6]) or "nothing"
+        found = ", ".join(shown(part) for part in several(value)[:6]) or "nothing"
         raise refused(path, "damaged header", field=name, found=found, wanted=f"{n} finite numbers")
     return numbers
 

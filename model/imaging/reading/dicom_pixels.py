@@ -11,16 +11,19 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from model.imaging.reading.dicom_header import Header, found_in, numbers
+from model.imaging.reading.dicom_header import WITH_PIXELS, Header, found_in, numbers, read_until
 from model.imaging.reading.files import refused, rescaled
+from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
+
+LARGEST = 1e30
+"""Of slopes and intercepts: float32 ends not much later."""
 
 # What a decoder can't do is told by our own error: without a handler it would go to stderr as well.
 logging.getLogger("pydicom").addHandler(logging.NullHandler())
@@ -31,10 +34,11 @@ def values_of(path: Path, header: Header) -> np.ndarray:
     with header.source.open() as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(stream)
+            dataset = read_until(path, stream, behind_pixels=True, tags=WITH_PIXELS)
             if header.syntax.is_compressed and header.syntax != DeflatedExplicitVRLittleEndian:
                 _check_codestreams(path, header, dataset)
-            stored = pixel_array(dataset)
+            with quiet():
+                stored = pixel_array(dataset)
             stored = stored.reshape(header.frames, header.number("Rows"), header.number("Columns"), -1)
             if dataset.PhotometricInterpretation == "PALETTE COLOR":
                 stored = apply_color_lut(stored[..., 0], dataset)
@@ -99,8 +103,9 @@ def _slopes(path: Path, header: Header) -> list[tuple[float, float]]:
         )
         [slope] = numbers(path, "RescaleSlope", 1 if slope is None else slope, 1)
         [intercept] = numbers(path, "RescaleIntercept", 0 if intercept is None else intercept, 1)
-        if slope == 0:
-            raise refused(path, "damaged header", field="RescaleSlope", found=slope, wanted="a number other than 0")
+        if slope == 0 or max(abs(slope), abs(intercept)) > LARGEST:
+            wanted = f"a slope other than 0, both up to {LARGEST:g}"
+            raise refused(path, "damaged header", field="RescaleSlope", found=f"{slope:g}", wanted=wanted)
         out.append((slope, intercept))
     return out
 

@@ -6,8 +6,6 @@ Names only. The values are never read into anything that lasts.
 import warnings
 from pathlib import Path
 
-import nibabel as nib
-
 from model.imaging.reading.sources import sources_of
 
 KNOWN = {"dpi", "gamma", "jfif", "exif", "icc_profile", "transparency", "comment", "xmp", "compression", "photoshop"}
@@ -22,22 +20,26 @@ def dropped_fields(path: Path, kind: str) -> list[str]:
         case "DICOM":
             return _of_dicom(path)
         case ".nii" | ".nii.gz":
-            image = nib.load(path)
-            header = image.header
-            texts = [name for name in FREE_TEXT if name in header and bytes(header[name]).strip(b"\0 ")]  # pyright: ignore
-            return sorted(texts + (["extensions"] if getattr(header, "extensions", None) else []))
+            return _of_nifti(path)
         case ".png" | ".jpg" | ".jpeg" | ".webp" | ".tif" | ".tiff":
             return _of_picture(path)
         case _:
             return []
 
 
+def _of_nifti(path: Path) -> list[str]:
+    from model.imaging.reading.nifti import header_of
+
+    header, extended = header_of(path)
+    texts = [name for name in FREE_TEXT if name in header and bytes(header[name]).strip(b"\0 ")]
+    return sorted(texts + ["extensions"] * extended)
+
+
 def _of_dicom(path: Path) -> list[str]:
     """Of the first DICOM file; private elements are counted."""
-    import pydicom
     from pydicom.datadict import keyword_for_tag
 
-    from model.imaging.reading.dicom_header import TAGS
+    from model.imaging.reading.dicom_header import TAGS, read_until
 
     for source in sources_of(path):
         with source.open() as stream, warnings.catch_warnings():
@@ -45,7 +47,7 @@ def _of_dicom(path: Path) -> list[str]:
             if stream.read(132)[128:] != b"DICM":
                 continue
             stream.seek(0)
-            tags = list(pydicom.dcmread(stream, stop_before_pixels=True).keys())
+            tags = list(read_until(path, stream, behind_pixels=False).keys())
         names = {keyword_for_tag(tag) or f"({tag.group:04X},{tag.element:04X})" for tag in tags if not tag.is_private}
         private = sum(tag.is_private for tag in tags)
         return sorted(names - set(TAGS)) + ([f"{private} private elements"] if private else [])

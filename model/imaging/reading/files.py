@@ -56,6 +56,8 @@ KINDS: tuple[tuple[int, bytes, str], ...] = (
 """(offset, bytes there, kind)."""
 
 
+NO_ORIENTATION = "no orientation in the file"
+"""A reader's warning, which `read` ends by what that means."""
 AGAIN = "export the file again from where it came, and repeat the command"
 
 
@@ -105,10 +107,23 @@ def check_index(path: Path, what: str, index: int, n: int) -> None:
         raise refused(path, f"no such {what}", field="--index", found=index, wanted=f"0 to {n - 1}")
 
 
-def check_scale(path: Path, affine: np.ndarray) -> None:
-    """Voxels between a micrometre and a metre, in a plausible place; raises BadInput."""
+def check_axes(path: Path, affine: np.ndarray) -> None:
+    """An affine is of finite numbers, and its three axes are independent; raises BadInput."""
+    if affine.shape != (4, 4):
+        raise refused(path, "not an affine", field="affine", found=affine.shape, wanted="(4, 4)")
+    if not np.isfinite(affine).all():
+        raise refused(path, "not an affine", field="affine", found="NaN or infinite", wanted="finite numbers")
+    if np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        raise refused(path, "not an affine", field="affine", found="singular", wanted="three independent axes")
+    if not np.allclose(affine[3], (0, 0, 0, 1)):
+        raise refused(path, "not an affine", field="affine", found="another last row", wanted="0, 0, 0, 1")
+
+
+def check_affine(path: Path, affine: np.ndarray) -> None:
+    """`check_axes`, and voxels between a micrometre and a metre in a plausible place; raises BadInput."""
+    check_axes(path, affine)
     pitch = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or pitch.min() < 1e-3 or pitch.max() > 1e3 or np.abs(affine[:3, 3]).max() > 1e6:
+    if pitch.min() < 1e-3 or pitch.max() > 1e3 or np.abs(affine[:3, 3]).max() > 1e6:
         found = f"{pitch.min():.3g} to {pitch.max():.3g} mm a voxel"
         raise refused(path, "no body is of this size", field="affine", found=found, wanted="0.001 to 1000 mm a voxel")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from model.imaging.reading.files import Stored, bounded, check_scale, oriented, refused
+from model.imaging.reading.files import NO_ORIENTATION, Stored, bounded, check_affine, check_axes, oriented, refused
 from model.imaging.reading.planes import LPS_TO_RAS
+from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
 
 HEADER = 1 << 16
@@ -34,11 +35,11 @@ def read_itk(path: Path) -> Stored:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(FORMATS[path.suffix.lower()])
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        reader.ReadImageInformation()
-        _check(path, reader, sitk)
-        image = reader.Execute()
+        with quiet():
+            reader.ReadImageInformation()
+            _check(path, reader, sitk)
+            image = reader.Execute()
     except RuntimeError as error:
         raise refused(
             path, "the file is truncated or damaged", field="data", found="damage", wanted="a whole file"
@@ -48,12 +49,11 @@ def read_itk(path: Path) -> Stored:
         voxels = voxels[None]
     spacing = np.linalg.norm(_affine(reader)[:3, :3], axis=0)
     if not _knows_sides(fields, reader.GetDimension()):
-        told = "no orientation in the file: left and right are not known"
         known = "spacings" in fields or "spacedirections" in fields or "elementspacing" in fields
         flat = voxels.transpose(2, 1, 0).astype(np.float32)
-        return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(told,))
+        return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(NO_ORIENTATION,))
     affine = LPS_TO_RAS @ _affine(reader)
-    check_scale(path, affine)
+    check_affine(path, affine)
     turned, affine, index = oriented(voxels.transpose(2, 1, 0).astype(np.float32), affine)
     return Stored(turned, affine, frame_known=True, spacing_known=True, hounsfield=True, index=index)
 
@@ -93,9 +93,7 @@ def _check(path: Path, reader: Any, sitk: Any) -> None:
     if channels != 1 or reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise refused(path, "not an image of real numbers", field="pixel", found=f"{channels} numbers", wanted="one")
     bounded(path, reader.GetSize(), 8 if reader.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64) else 4)
-    affine = _affine(reader)
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise refused(path, "damaged header", field="direction", found="singular", wanted="three independent axes")
+    check_axes(path, _affine(reader))
 
 
 def _affine(reader: Any) -> np.ndarray:

@@ -17,7 +17,16 @@ import numpy as np
 from nibabel.affines import obliquity
 from nibabel.spatialimages import HeaderDataError
 
-from model.imaging.reading.files import Stored, bounded, check_index, check_scale, oriented, refused, rescaled
+from model.imaging.reading.files import (
+    NO_ORIENTATION,
+    Stored,
+    bounded,
+    check_affine,
+    check_index,
+    oriented,
+    refused,
+    rescaled,
+)
 
 DATA_TYPES = (2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280)
 """Real numbers of up to 64 bits."""
@@ -27,6 +36,8 @@ MM_A_UNIT = {1: 1000.0, 3: 0.001}
 """xyzt_units: metre and micrometre; everything else is read as mm."""
 SLACK = 1 << 20
 """Bytes that may follow the voxels."""
+MOST_EXTENSIONS = 32 << 20
+"""Bytes between header and voxels: some converters put a whole DICOM header there."""
 OBLIQUE_DEGREES = 10
 MOST_4D_MIB = 4096
 """Of all volumes of a 4-D file, of which one is kept, MiB as stored."""
@@ -38,7 +49,7 @@ Stream = IO[bytes] | gzip.GzipFile
 def read_nifti(path: Path, index: int | None = None) -> Stored:
     """Read .nii or .nii.gz; raises BadInput naming the field. index: which volume of a 4-D file, from 0."""
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+        with _opened(path) as stream:
             header = _header(path, stream)
             stored = _stored(path, stream, header, index)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -50,7 +61,7 @@ def read_nifti(path: Path, index: int | None = None) -> Stored:
     voxels = _rescaled(path, header, stored, warnings)
     affine = _affine(path, header, warnings)
     if affine is None:
-        return _unframed(header, voxels, (*warnings, "no orientation in the file: left and right are not known"))
+        return _unframed(header, voxels, (*warnings, NO_ORIENTATION))
     turned, affine, to_file = oriented(voxels, affine)
     return Stored(
         turned,
@@ -61,6 +72,16 @@ def read_nifti(path: Path, index: int | None = None) -> Stored:
         warnings=tuple(warnings),
         index=to_file,
     )
+
+
+def header_of(path: Path) -> tuple[Header, bool]:
+    """The header of a file that has been read before, and whether it is extended."""
+    with _opened(path) as stream:
+        return _header(path, stream), stream.read(1) not in (b"", b"\0")
+
+
+def _opened(path: Path) -> Stream:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 def _header(path: Path, stream: Stream) -> Header:
@@ -172,8 +193,8 @@ def _begin(path: Path, header: Header) -> int:
         raise refused(
             path, "damaged header", field="vox_offset", found=f"negative, {offset:g}", wanted=f"at least {least}"
         )
-    if offset > SLACK:
-        raise refused(path, "damaged header", field="vox_offset", found=f"{offset:g}", wanted=f"up to {SLACK}")
+    if offset > MOST_EXTENSIONS:
+        raise refused(path, "damaged header", field="vox_offset", found=f"{offset:g}", wanted="up to 32 MiB")
     return max(int(offset), least)
 
 
@@ -214,17 +235,13 @@ def _affine(path: Path, header: Header, warnings: list[str]) -> np.ndarray | Non
     affine = qform if sform is None else sform
     if affine is None:
         return None
-    if not np.isfinite(affine).all():
-        raise refused(path, "damaged header", field="affine", found="NaN or infinite", wanted="finite numbers")
-    if np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise refused(path, "damaged header", field="affine", found="singular", wanted="three independent axes")
+    affine = np.diag([*[_mm_a_unit(header)] * 3, 1.0]) @ affine
+    check_affine(path, affine)
     if sform is not None and qform is not None and _apart(sform, qform, _shape(path, header)) > 0.5:
         warnings.append("sform and qform disagree: the sform is used")
     angle = float(np.degrees(obliquity(affine)).max())
     if angle > OBLIQUE_DEGREES:
         warnings.append(f"oblique by {angle:.0f} degrees: shown along the scan's own axes")
-    affine = np.diag([*[_mm_a_unit(header)] * 3, 1.0]) @ affine
-    check_scale(path, affine)
     return affine
 
 

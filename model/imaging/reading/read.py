@@ -10,9 +10,9 @@ import numpy as np
 from nibabel.orientations import inv_ornt_aff
 
 from model.imaging.reading.declared import Declared
-from model.imaging.reading.files import Stored, kind_of, refused
+from model.imaging.reading.files import NO_ORIENTATION, Stored, kind_of, refused
+from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.volume import MODALITIES, SLICE_AXIS, FileGrid, Volume
-from model.interface.errors import BadInput
 
 CT_BELOW_HU = -200
 """No MR we know stores values below this, every CT with air around the body does."""
@@ -58,11 +58,11 @@ def read_labels(path: Path, declared: Declared | None = None) -> Volume:
 
 def _read(path: Path, declared: Declared) -> Volume:
     if declared.modality is not None and declared.modality not in MODALITIES:
-        raise BadInput(
-            f"unknown modality {declared.modality!r}",
-            where=f"{path.name}, modality",
-            next=f"give one of {', '.join(filter(None, MODALITIES))}, or leave it out",
-        )
+        known = ", ".join(filter(None, MODALITIES))
+        raise refused(
+            path, f"unknown modality {declared.modality!r}", field="--modality", found=declared.modality,
+            wanted=f"one of {known}", next="give one of these, or leave it out",
+        )  # fmt: skip
     kind = kind_of(path)
     _check_declared(path, kind, declared)
     stored = _stored(path, kind, declared)
@@ -172,6 +172,8 @@ def _framed(
             path, "the image is a line", field="shape", found=_shape(voxels),
             wanted=f"a picture, an aspect of at most {LONGEST_ASPECT}:1",
         )  # fmt: skip
+    meant = "as declared" if radiological else "not known"
+    warnings = tuple(f"{one}: left and right are {meant}" if one == NO_ORIENTATION else one for one in warnings)
     if stored.frame_known:
         plane = next((name for name, axis in SLICE_AXIS.items() if thin == [axis]), "axial")
         if radiological:
@@ -183,7 +185,8 @@ def _framed(
         affine = np.diag([*np.diag(affine)[order], 1.0])
         index = index @ np.eye(4)[:, [*order, 3]]
         if radiological:  # its x runs to the patient's left and its y to the back; RAS+ the other way
-            index = index @ inv_ornt_aff([(0, -1), (1, -1), (2, 1)], voxels.shape[:3])
+            turn = inv_ornt_aff([(0, -1), (1, -1), (2, 1)], voxels.shape[:3])
+            index, affine = index @ turn, LPS_TO_RAS @ affine @ turn  # mm from the file's first voxel, as ITK has it
             voxels = voxels[::-1, ::-1]
     across, down = (n for axis, n in enumerate(voxels.shape[:3]) if axis != SLICE_AXIS[plane])
     if max(across, down) > LONGEST_ASPECT * min(across, down):

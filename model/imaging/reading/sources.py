@@ -3,18 +3,22 @@
 A zip is bounded by what its directory claims before a byte of it is inflated, and again while inflating.
 """
 
-import io
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from model.imaging.reading.files import LIMIT_MIB, refused
 
 MOST_FILES = 5000
 """Files of a folder or a zip."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What inflating raises."""
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -28,28 +32,20 @@ class Source:
     archive: zipfile.ZipFile | None = None
     member: str = ""
 
-    def head(self, n: int) -> bytes:
-        """The first n bytes, inflating no more."""
-        if self.archive is None:
-            with self.path.open("rb") as stream:
-                return stream.read(n)
-        return self._inflated(n)
+    @property
+    def size(self) -> int:
+        """Bytes, of a member as the zip's directory claims; no more of it is ever inflated."""
+        return self.path.stat().st_size if self.archive is None else self.archive.getinfo(self.member).file_size
 
-    def open(self) -> BinaryIO:
-        if self.archive is None:
-            return self.path.open("rb")
-        raw = self._inflated((LIMIT_MIB << 20) + 1)
-        if len(raw) > LIMIT_MIB << 20:
-            wanted = f"up to {LIMIT_MIB} MiB"
-            raise refused(self.path, "a file in the zip is too large", field="zip", found="more", wanted=wanted)
-        return io.BytesIO(raw)
-
-    def _inflated(self, most: int) -> bytes:
-        assert self.archive is not None
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The bytes, a member's inflated as they are read; raises BadInput where it doesn't inflate."""
         try:
-            with self.archive.open(self.member) as stream:
-                return stream.read(most)
-        except Exception as error:  # each compression raises errors of its own
+            with self.path.open("rb") if self.archive is None else self.archive.open(self.member) as stream:
+                yield stream
+        except DAMAGE as error:
+            if self.archive is None:
+                raise
             raise refused(
                 self.path, "a file in the zip can't be read", field="zip", found="damaged data", wanted="a whole zip"
             ) from error
@@ -84,9 +80,19 @@ def _in_zip(path: Path) -> Iterator[Source]:
         raise refused(path, "the zip can't be read", field="zip", found="damaged data", wanted="a whole zip") from error
     _check_members(path, members)
     for info in members:  # the archive stays open for whoever holds a source
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if not {inside.parts[0], inside.name} & set(JUNK):
-            yield Source(inside.name, path, archive, info.filename)
+        name = inside(path, info)
+        if not {name.parts[0], name.name} & set(JUNK):
+            yield Source(name.name, path, archive, info.filename)
+
+
+def inside(path: Path, info: zipfile.ZipInfo) -> PurePosixPath:
+    """A member's name, which must not leave the folder that a zip is; raises BadInput."""
+    name = PurePosixPath(info.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or not name.parts:
+        raise refused(
+            path, "a name in the zip leaves the folder", field="zip", found="a path with ..", wanted="plain names"
+        )
+    return name
 
 
 def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
@@ -97,11 +103,7 @@ def _check_members(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         found = f"{size >> 20} MiB once inflated"
         raise refused(path, "the zip is too large", field="zip", found=found, wanted=f"up to {LIMIT_MIB} MiB")
     for info in members:
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
-            raise refused(
-                path, "a name in the zip leaves the folder", field="zip", found="a path with ..", wanted="plain names"
-            )
+        inside(path, info)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise refused(path, "the zip holds a link", field="zip", found="a symbolic link", wanted="files")
         if info.flag_bits & 1:

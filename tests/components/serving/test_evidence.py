@@ -27,7 +27,6 @@ from model.interface.question import Question
 from model.interface.trace import Step, Trace
 from tests.model.imaging.phantom import AFFINE, BLOB, CONTRACT, ORIENTATIONS, SHAPE, save, stored_as, voxels
 from tests.model.imaging.reading import dicoms
-from tests.model.imaging.reading.test_dicom import multi_frame
 
 TURN = np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1.0]])
 
@@ -171,7 +170,7 @@ def test_dicom_objects_put_the_box_where_the_trace_does(tmp_path, kind, orientat
 
 def test_a_multi_frame_file_is_segmented_on_the_frames_the_box_crosses(tmp_path):
     """Its frames are stored out of order; the mask of each must be that of its own place."""
-    path = dicoms.save(tmp_path / "a", [multi_frame()]) / "0000.dcm"
+    path = dicoms.save(tmp_path / "a", [dicoms.multi_frame()]) / "0000.dcm"
     one = asked(path)
     [found] = evidence_of(one.trace, one.prepared)
     written = pydicom.dcmread(one.write_evidence(tmp_path / "boxes.seg.dcm"))

@@ -122,4 +122,6 @@ def test_every_proposal_says_what_it_points_at(many):
                 if said.box:
                     assert said.box.within(sight.shape) == said.box
             assert p.answer in (*THIRDS, *LENGTHS) or p.ask not in ("third", "diameter")
-    assert len({p.family for _, _, some in many for p in some}) == len((families.__doc__ or "").split("\n\n")[1].splitlines())
+    assert len({p.family for _, _, some in many for p in some}) == len(
+        (families.__doc__ or "").split("\n\n")[1].splitlines()
+    )

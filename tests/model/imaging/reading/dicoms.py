@@ -3,17 +3,25 @@
 Text fields hold CANARY, so that a test can see whether any of them gets out.
 """
 
+import io
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from model.imaging.reading.planes import LPS_TO_RAS
+from tests.model.imaging.phantom import AFFINE, voxels
 
 CANARY = "CANARY"
+HEAD = np.rint(voxels())
+ORDER = np.random.default_rng(1).permutation(HEAD.shape[2])
+"""Of the frames in a multi-frame file."""
 SERIES, REFERENCE, STUDY = (generate_uid(entropy_srcs=[name]) for name in ("series", "reference", "study"))
 
 
@@ -74,3 +82,34 @@ def save(folder: Path, datasets: Sequence[Dataset], name: Callable[[int], str] =
     for k, dataset in enumerate(datasets):
         dataset.save_as(folder / name(k), enforce_file_format=True)
     return folder
+
+
+def raw(dataset: Dataset) -> bytes:
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are meant to be odd
+        dcmwrite(out, dataset, enforce_file_format=True)
+    return out.getvalue()
+
+
+def multi_frame() -> Dataset:
+    """The head as one multi-frame file, frames out of order, places and rescaling in functional groups."""
+    made = slices_of(HEAD, AFFINE)
+    whole = pixels(header(NumberOfFrames=len(made)), np.zeros(HEAD.shape[1::-1], np.int16))
+    whole.PixelData = b"".join(made[k].PixelData for k in ORDER)
+    shared, groups = Dataset(), []
+    measures, orientation, transform = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = made[0].PixelSpacing, 2.0
+    orientation.ImageOrientationPatient = made[0].ImageOrientationPatient
+    transform.RescaleSlope, transform.RescaleIntercept, transform.RescaleType = 2, -1000, "HU"
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Items([measures]), Items([orientation])
+    shared.PixelValueTransformationSequence = Items([transform])
+    for k in ORDER:
+        group, position = Dataset(), Dataset()
+        position.ImagePositionPatient = made[k].ImagePositionPatient
+        group.PlanePositionSequence = Items([position])
+        groups.append(group)
+    whole.SharedFunctionalGroupsSequence = Items([shared])
+    whole.PerFrameFunctionalGroupsSequence = Items(groups)
+    whole.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    return with_(whole, SOPClassUID=EnhancedCTImageStorage, RescaleSlope=None, RescaleIntercept=None, RescaleType=None)

@@ -8,43 +8,11 @@ def test_the_name_is_believed_only_when_the_bytes_agree(tmp_path):
     path = tmp_path / "scan.PNG"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     assert kind_of(path) == ".png"
+    path.write_bytes(bytes(128) + b"DICM")
+    assert kind_of(path) == "DICOM", "whatever it is called"
     path.write_bytes(b"\xff\xd8\xff" + bytes(20))
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInput, match="not what its name says"):
         kind_of(path)
-    assert "found JPEG, wanted PNG" in caught.value.where
-    assert "rename to .jpg" in caught.value.next
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"<!doctype html><title>404</title>", "HTML"),
-        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
-        (b"GIF89a", "GIF"),
-        (b"hello", "unknown bytes"),
-    ],
-)
-def test_a_wrong_kind_is_named(tmp_path, content, told):
-    path = tmp_path / "scan.nii.gz"
-    path.write_bytes(content)
-    with pytest.raises(BadInput, match="not what its name says") as caught:
-        kind_of(path)
-    assert told in caught.value.where
-
-
-def test_only_the_files_own_name_is_told(tmp_path):
-    with pytest.raises(BadInput) as caught:
-        kind_of(tmp_path / "absent.png")
-    assert str(tmp_path) not in caught.value.render()
-    assert "absent.png" in caught.value.where
-
-
-def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
-    path = tmp_path / "scan.img"
-    path.write_bytes(b"x")
-    with pytest.raises(BadInput, match="not read") as caught:
-        kind_of(path)
-    assert ".nii.gz" in caught.value.where
 
 
 def test_what_a_header_claims_is_bounded_before_it_is_read(tmp_path):

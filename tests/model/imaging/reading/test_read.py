@@ -1,7 +1,8 @@
-import os
+"""Whatever kind a study is of, it is read into one frame; what nobody said stays unknown."""
 
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 
 from model.imaging.prepare import prepare
@@ -9,6 +10,7 @@ from model.imaging.reading.declared import Declared
 from model.imaging.reading.read import read_labels, read_volume
 from model.interface.errors import BadInput
 from tests.model.imaging.phantom import AFFINE, CONTRACT, ORIENTATIONS, head, save, slice_of, voxels
+from tests.model.imaging.reading.niftis import patched
 
 
 def with_values(value: float, n: int) -> np.ndarray:
@@ -17,59 +19,12 @@ def with_values(value: float, n: int) -> np.ndarray:
     return array
 
 
-FAULTS = {
-    "nan": (with_values(np.nan, 900), "voxels", "900 NaN", "finite"),
-    "infinite": (with_values(np.inf, 900), "voxels", "900 infinite", "finite"),
-    "constant": (np.full((8, 8, 8), 7, np.float32), "voxels", "7 everywhere", "a picture"),
-    "line": (np.arange(300, dtype=np.float32).reshape(1, 1, 300), "shape", "1 x 1 x 300", "an aspect of at most 200:1"),
-    "narrow": (np.arange(900, dtype=np.float32).reshape(1, 2, 450), "shape", "1 x 2 x 450", "200:1"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_image_with_nothing_to_see_is_refused(tmp_path, fault):
-    array, field, found, wanted = FAULTS[fault]
-    with pytest.raises(BadInput) as caught:
-        read_volume(save(tmp_path / "scan.nii.gz", array, AFFINE))
-    told = caught.value.where
-    assert told.startswith(f"scan.nii.gz, {field}: found ")
-    assert found in told.split(", wanted ")[0]
-    assert wanted in told.split(", wanted ")[-1]
-    assert caught.value.exit_code == 2
-    assert len(caught.value.render().splitlines()) == 4
-
-
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.jpg", "a.npy"])
-def test_an_empty_file_is_refused(tmp_path, name):
-    (tmp_path / name).touch()
-    with pytest.raises(BadInput, match="empty"):
-        read_volume(tmp_path / name)
-
-
 @pytest.mark.parametrize(("value", "told"), [(np.nan, "9 NaN"), (np.inf, "9 infinite"), (-np.inf, "9 infinite")])
 def test_a_few_voxels_without_a_value_are_filled_and_told(tmp_path, value, told):
     volume = read_volume(save(tmp_path / "scan.nii", with_values(value, 9), AFFINE))
     assert any(told in warning for warning in volume.warnings)
     filled = volume.voxels.ravel()[:9]
     assert set(filled.tolist()) == {300.0 if value == np.inf else 0.0}
-
-
-def test_what_is_no_file_is_refused_without_waiting(tmp_path):
-    os.mkfifo(tmp_path / "pipe.nii")
-    (tmp_path / "folder.nii").mkdir()
-    for name, told in (
-        ("pipe.nii", "a regular file"),
-        ("folder.nii", "a DICOM series"),
-        ("absent.nii", "a readable file"),
-    ):
-        with pytest.raises(BadInput) as caught:
-            read_volume(tmp_path / name)
-        assert told in caught.value.where
-
-
-def test_an_unknown_modality_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="unknown modality 'PET'"):
-        read_volume(tmp_path / "scan.nii", Declared("PET"))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS[::5], ids=str)
@@ -105,6 +60,18 @@ def test_a_picture_has_no_sides_until_they_are_declared(tmp_path):
     one, other = (prepare(volume, CONTRACT).slices for volume in (plain, declared))
     assert np.array_equal(one, other), "declaring sides does not change the picture"
     assert prepare(declared, CONTRACT).frame.affine is None, "nor does it give a spacing"
+
+
+def test_declared_sides_put_millimetres_where_itk_puts_them(tmp_path):
+    """A file without an orientation: ITK counts from its first voxel, to the left and to the back."""
+    path = tmp_path / "scan.nii"
+    path.write_bytes(patched(252, "<2h", 0, 0))
+    volume, theirs = read_volume(path, Declared(radiological=True)), SimpleITK.ReadImage(str(path))
+    ours = volume.in_file.affine(volume.affine)
+    assert any("left and right are as declared" in warning for warning in volume.warnings)
+    for index in ((0, 0, 0), (25, 0, 3), (4, 30, 17)):
+        mm = np.array(theirs.TransformIndexToPhysicalPoint(index)) * [-1, -1, 1]
+        assert np.allclose((ours @ [*index, 1])[:3], mm)
 
 
 def test_a_declared_frame_gives_way_to_the_files_own(tmp_path):

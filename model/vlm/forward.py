@@ -17,7 +17,11 @@ from model.vlm.tokens import Vocabulary
 class Remembers(Protocol):
     """What transformers' attention asks of a Cache, and how many columns it holds."""
 
-    used: int
+    @property
+    def used(self) -> int: ...
+
+    @used.setter
+    def used(self, columns: int) -> None: ...
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, /) -> tuple[Any, Any]: ...
 

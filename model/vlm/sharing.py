@@ -87,7 +87,7 @@ class Shared:
                 for k, v in self.prefix_of
             ]
             rows = [layers or empty for layers in begun]
-            self.own.kept = list(_stacked([layers[n] for layers in rows]) for n in range(len(self.prefix_of)))
+            self.own.kept[:] = [_stacked([layers[n] for layers in rows]) for n in range(len(self.prefix_of))]
             self.own.used = longest
 
     @property

@@ -19,7 +19,7 @@ from model.vlm.engine import Ask, Engine, roll_out, samples
 from model.vlm.features import Features
 from model.vlm.rollout import Rollout, trace_of
 from model.vlm.sampling import Sampling, dictated
-from model.vlm.tower import patchify
+from model.vlm.tower import normalised, patchify
 
 
 def question(dimension: int, text: str = "Which box holds the left hippocampus?") -> Question:
@@ -44,11 +44,12 @@ IMAGE_ANSWER = (
 
 
 def cold_logprobs(checkpoint: Checkpoint, rollout: Rollout, pictures: list) -> torch.Tensor:
-    """Log-probabilities of the whole row, from ids and pixels, by `Qwen2_5_VLForConditionalGeneration.forward`."""
+    """Log-probabilities of the whole row, from ids and pixels, by transformers' own forward."""
     ids = torch.tensor([rollout.shared.ids + rollout.branch.ids])
     types = torch.tensor([rollout.shared.is_picture + rollout.branch.is_picture]).int()
     contract = checkpoint.contract
-    patches = torch.cat([patchify(p[None], contract)[0] for p in pictures])
+    vision = checkpoint.vlm.config.vision_config
+    patches = torch.cat([normalised(patchify(p[None], contract), vision)[0] for p in pictures])
     grid = torch.tensor([[1, p.shape[0] // contract.patch, p.shape[1] // contract.patch] for p in pictures])
     with torch.no_grad():
         out = checkpoint.vlm(

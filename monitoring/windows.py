@@ -15,7 +15,8 @@ from model.imaging.shards import read_questions, read_studies
 from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Sampling, answer
+from model.vlm.engine import answer
+from model.vlm.sampling import Sampling
 from monitoring.drift import DriftConfig, Verdict, check
 from monitoring.rows import CATEGORICAL, NUMERICAL, Row, by_study, row
 

@@ -19,11 +19,14 @@ from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.prompt import question_text
 from model.interface.question import Question
-from model.vlm import engine
+from model.vlm import sampling
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Rollout, Sampling
+from model.vlm.engine import Ask, Engine
+from model.vlm.features import Features
 from model.vlm.forward import Memory, embed, hidden, logits
 from model.vlm.regions import features_of, inject
+from model.vlm.rollout import Rollout
+from model.vlm.sampling import Sampling
 from model.vlm.tokens import Strip, Vocabulary, ask, open_study
 from model.vlm.tower import grid_of
 
@@ -62,26 +65,18 @@ def _box(prepared: Prepared, random: np.random.Generator) -> Box:
     return Box.of((*low, *(a + b for a, b in zip(low, size, strict=True))))
 
 
-class _Speaking(engine._Batch):
-    """The engine's own batch, except that it is told which token comes next."""
-
-    def __init__(self, checkpoint: Checkpoint, said: Sequence[Dictated]) -> None:
-        roomy = Sampling(max_tokens=1 + max(len(one.ids) for one in said), max_boxes=1000)
-        super().__init__(checkpoint, [(one.prepared, one.question) for one in said], roomy, torch.Generator())
-        self.said = [one.ids for one in said]
-
-    def _draw(self, scores: Tensor) -> list[tuple[int, float]]:
-        """A row that waits for the others is asked as well; what it is told then is not used."""
-        places = [min(len(self.rollouts[i].logprobs), len(self.said[i]) - 1) for i in self.row_of]
-        tokens = torch.tensor([self.said[i][at] for i, at in zip(self.row_of, places, strict=True)])
-        logprobs = scores.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-        return list(zip(tokens.tolist(), logprobs.tolist(), strict=True))
-
-
-@torch.no_grad()
 def together(checkpoint: Checkpoint, said: Sequence[Dictated]) -> list[Rollout]:
     """Our way: every study is read once, its answers are rows that continue from there."""
-    return _Speaking(checkpoint, said).run()
+    engine = Engine(checkpoint, features=Features(0), studies=0)
+    unlike = list({id(one.prepared): one.prepared for one in said}.values())
+    studies = dict(zip(map(id, unlike), engine.read(unlike), strict=True))
+    return answered(engine, [Ask(studies[id(one.prepared)], one.question) for one in said], said)
+
+
+def answered(engine: Engine, asks: Sequence[Ask], said: Sequence[Dictated], *, keep: bool = False) -> list[Rollout]:
+    """Open studies, asked together and told what to say."""
+    roomy = Sampling(max_tokens=1 + max(len(one.ids) for one in said), max_boxes=20)
+    return engine.ask(asks, roomy, keep=keep, choose=sampling.dictated([one.ids for one in said]))
 
 
 def logprobs(rollouts: Sequence[Rollout]) -> Tensor:

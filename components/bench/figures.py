@@ -19,8 +19,8 @@ from model.learning.packing import Row, pack
 from model.learning.rewards import advantages
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Rollout
 from model.vlm.regions import features_of
+from model.vlm.rollout import Rollout
 
 GROUP = 8
 REWARDS = (1.0, 0.0, 0.8, 1.0, 0.0, -0.2, 1.0, 0.0)

@@ -34,7 +34,8 @@ from model.interface.trace import Trace
 from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Sampling, answer
+from model.vlm.engine import answer
+from model.vlm.sampling import Sampling
 
 
 @dataclass(frozen=True, eq=False)

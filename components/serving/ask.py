@@ -65,7 +65,8 @@ def answered(
 ) -> tuple[Trace, Prepared]:
     """The second half of `ask`."""
     from model.vlm import checkpoint as checkpoints
-    from model.vlm.engine import Sampling, answer
+    from model.vlm.engine import answer
+    from model.vlm.sampling import Sampling
 
     checkpoint = checkpoints.load(checkpoint_folder)
     checkpoint = replace(checkpoint, contract=overridden(checkpoint.contract, override))

@@ -29,7 +29,9 @@ from model.learning.packing import Row, pack
 from model.learning.rewards import advantages, reward
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Rollout, Sampling, roll_out, trace_of
+from model.vlm.engine import roll_out
+from model.vlm.rollout import Rollout, trace_of
+from model.vlm.sampling import Sampling
 
 FIGURES = ("reward", "correct", "valid_format", "pointed", "boxes", "crops", "truncated", "length")
 """Means over a step's answers. Only the reward is optimised; the rest is watched."""

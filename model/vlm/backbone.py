@@ -1,19 +1,31 @@
 """The network: a tiny Qwen2.5-VL made from its config, or a real one opened by folder or hub id.
 
-Both are the same transformers class, so every line above this module is shared. The tiny one has
-every tower block attend over its whole picture; a real one keeps Qwen's windows.
+A real one is a Qwen2.5-VL or a Qwen3-VL. The tiny one has every tower block attend over its whole picture; a real
+Qwen2.5-VL keeps its windows.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLForConditionalGeneration,
+)
 
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
 
-MODEL_TYPE = "qwen2_5_vl"
+FAMILIES: dict[str, Any] = {
+    "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
+    "qwen3_vl": Qwen3VLForConditionalGeneration,
+}
+"""transformers' class of each model_type; every line above this module is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +95,58 @@ def tiny(
         return Qwen2_5_VLForConditionalGeneration(config).float().eval()
 
 
-def open_weights(source: str | Path, dtype: torch.dtype = torch.float32) -> Qwen2_5_VLForConditionalGeneration:
-    """A model from a folder or a hub id. safetensors only, no code of theirs is ever run.
+def open_weights(source: str | Path, dtype: torch.dtype = torch.float32, **placing: Any) -> Any:
+    """A model of one of `FAMILIES` from a folder or a hub id. safetensors only, no code of theirs is ever run.
 
-    Raises BadInput where the config names another architecture or carries code, or the weights aren't all there.
+    placing: what else `from_pretrained` takes (device_map, attn_implementation, quantization_config). Raises BadInput
+    where the config names another architecture or carries code, where there are no safetensors, or where some weights
+    aren't there.
     """
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if config.model_type != MODEL_TYPE or getattr(config, "auto_map", None):
+    name = Path(source).name
+    config, _ = PreTrainedConfig.get_config_dict(source)
+    family = config.get("model_type")
+    if family not in FAMILIES or "auto_map" in config:
         raise BadInput(
             "this model can't be used",
-            where=f"{Path(source).name}/config.json, model_type, found {config.model_type!r}, "
-            f"wanted {MODEL_TYPE!r} without auto_map",
-            next="give a Qwen2.5-VL checkpoint",
+            where=f"{name}/config.json, model_type, found {family!r}{' and auto_map' * ('auto_map' in config)}, "
+            f"wanted {' or '.join(map(repr, FAMILIES))} without auto_map",
+            next="give a Qwen2.5-VL or Qwen3-VL checkpoint",
         )
-    vlm, told = Qwen2_5_VLForConditionalGeneration.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-        source, dtype=dtype, use_safetensors=True, output_loading_info=True
+    if Path(source).is_dir() and not any(Path(source).glob("*.safetensors")):
+        raise BadInput(
+            "this model's weights can't be used",
+            where=f"{name}, weights, found no *.safetensors, wanted safetensors; pickles are never opened",
+            next="convert them where you trust them, or give another checkpoint",
+        )
+    vlm, told = FAMILIES[family].from_pretrained(
+        source, dtype=dtype, use_safetensors=True, output_loading_info=True, **placing
     )
     if missing := sorted(told["missing_keys"]):  # transformers would fill them with random numbers
         raise BadInput(
             "weights are missing",
-            where=f"{Path(source).name}/model.safetensors, {missing[0]}: found {len(missing)} missing, wanted every "
-            "weight of config.json",
+            where=f"{name}/model.safetensors, {missing[0]}: found {len(missing)} missing, wanted every weight of "
+            "config.json",
             next="take weights and config from one place",
         )
+    for key, value in _normalisation(Path(source)).items():
+        setattr(vlm.config.vision_config, key, value)
     return vlm.eval()
 
 
-def freeze_tower(vlm: Qwen2_5_VLForConditionalGeneration) -> None:
+def _normalisation(folder: Path) -> dict[str, list[float]]:
+    """What the tower's own processor does to pixels of 0..1, where that isn't ours: see `tower.normalised`."""
+    file = folder / "preprocessor_config.json"
+    told = json.loads(file.read_text()) if file.is_file() else {}
+    found = {key: told[key] for key in ("image_mean", "image_std") if key in told}
+    return {} if set(map(tuple, found.values())) <= {(0.5, 0.5, 0.5)} else found
+
+
+def freeze_tower(vlm: Any) -> None:
     """Tower and projector stay as they are in SFT and RL (arXiv 2606.11740), so features can be kept."""
     vlm.model.visual.requires_grad_(False)
 
 
-def add_lora(vlm: Qwen2_5_VLForConditionalGeneration, rank: int) -> torch.nn.Module:
+def add_lora(vlm: Any, rank: int) -> torch.nn.Module:
     """LoRA on every linear layer of the language model; alpha = 2 x rank."""
     from peft import LoraConfig, get_peft_model
 

@@ -38,7 +38,7 @@ ODD = (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, S
 @dataclass(frozen=True)
 class Checkpoint:
     vlm: Any
-    """Qwen2_5_VLForConditionalGeneration; its own types are too loose to check against."""
+    """A Qwen2.5-VL or Qwen3-VL of transformers; their own types are too loose to check against."""
     tokenizer: PreTrainedTokenizerFast
     contract: Contract
     digest: str
@@ -56,7 +56,7 @@ def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float3
         made = Path(scratch) / "checkpoint"
         _write_weights(checkpoint.vlm, made, dtype)
         checkpoint.tokenizer.save_pretrained(made)
-        _write_processor(checkpoint.contract, made)
+        _write_processor(checkpoint, made)
         checkpoint.contract.save(made)
         manifest = {path.name: _sha256(path) for path in sorted(made.iterdir())}
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -142,16 +142,17 @@ def _write_weights(vlm: Any, folder: Path, dtype: torch.dtype) -> None:
     vlm.to(before)
 
 
-def _write_processor(contract: Contract, folder: Path) -> None:
+def _write_processor(checkpoint: Checkpoint, folder: Path) -> None:
     """What transformers' own image processor needs to make the same patches of what `tower.channels` makes."""
+    contract, vision = checkpoint.contract, checkpoint.vlm.config.vision_config
     side = contract.factor**2
     values = {
         "image_processor_type": "Qwen2VLImageProcessor",
         "patch_size": contract.patch,
         "merge_size": contract.merge,
         "temporal_patch_size": 2,
-        "image_mean": [MEAN] * 3,
-        "image_std": [STD] * 3,
+        "image_mean": list(getattr(vision, "image_mean", [MEAN] * 3)),
+        "image_std": list(getattr(vision, "image_std", [STD] * 3)),
         "size": {"shortest_edge": side, "longest_edge": max(contract.image_side, contract.volume_side) ** 2},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(values, indent=1) + "\n")

@@ -1,14 +1,22 @@
-"""Grounded decoding: read a study once, then answer, point, look and go on.
+"""Grounded decoding: read a study once, then ask, point, look and go on.
 
-A study's pictures are encoded and prefilled once; its questions, and the samples of each, are rows
-that continue from that memory. Rows are sampled together until each has closed a box or its turn;
-then the boxes' crops are injected and sampling goes on, on the same memory. Sampled ids are
-stored as they were drawn and never re-encoded.
+    engine = Engine(checkpoint)
+    study = engine.open(prepared)                                    # encoded and prefilled once
+    first, second = engine.ask([Ask(study, a), Ask(study, b)], Sampling(), keep=True)
+    (more,) = engine.ask([Ask(study, c, after=first)], Sampling())   # a follow-up, on the same memory
+
+Answers are rows that continue from their study's memory, which is held once whatever their number. Rows are sampled
+together until each has closed a box or its turn; then the boxes' crops are injected and sampling goes on, on the same
+memory. Sampled ids are stored as they were drawn and never re-encoded. The weights mustn't change while an engine is
+in use: make a new one behind an update.
 """
 
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,60 +24,152 @@ from torch import Tensor
 
 from model.imaging.crop import crop
 from model.imaging.prepare import Prepared
-from model.imaging.sides import side_of
-from model.interface import grammar
 from model.interface.boxes import Box
 from model.interface.errors import BadInput
-from model.interface.laterality import side_said
-from model.interface.prompt import filled_options, question_text
+from model.interface.prompt import question_text
 from model.interface.question import Question
-from model.interface.trace import Answer, Flaw, Side, Step, Trace
+from model.interface.trace import Flaw, Step, Trace
+from model.vlm import room
 from model.vlm.checkpoint import Checkpoint
+from model.vlm.features import Features, tower_digest
 from model.vlm.forward import Memory, embed, hidden, logits
-from model.vlm.regions import features_of, inject
-from model.vlm.tokens import Strip, ask, open_study
+from model.vlm.regions import inject
+from model.vlm.rollout import Event, Rollout, trace_of, why_not_shown
+from model.vlm.sampling import Choose, Sampling, draw, stream
+from model.vlm.sharing import Layers, Shared, share
+from model.vlm.tokens import Strip, ask, ask_again, open_study
 from model.vlm.tower import grid_of
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    temperature: float = 0.0
-    """0 is greedy; otherwise plain sampling, top-p 1, top-k 0."""
-    max_tokens: int = 160
-    """One budget of sampled tokens an answer; injected ones don't count."""
-    max_boxes: int = 6
-    """Boxes that are answered with crops; a further one is a flaw."""
-    seed: int = 0
-    rows: int = 64
-    """Answers decoded together."""
-
-
-@dataclass(slots=True)
-class Rollout:
-    """One answer in the making: its branch of tokens, and what it saw."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """A study that has been read: everything about it that answers continue from."""
 
     prepared: Prepared
-    question: Question
-    shared: Strip
-    branch: Strip
-    asked: int
-    """Length of the branch before the assistant spoke."""
+    strip: Strip
     pictures: list[Tensor]
-    """Visual tokens of the study's own pictures."""
-    features: list[Tensor] = field(default_factory=list)
-    """Visual tokens of the crops, in order."""
-    logprobs: list[float] = field(default_factory=list)
-    """Natural log, temperature 1, of each sampled token."""
-    steps: list[Step] = field(default_factory=list)
-    open_step: list[int] = field(default_factory=list)
-    """Sampled ids since the last box."""
-    done: bool = False
-    truncated: bool = False
-    seconds: float = 0.0
+    """Visual tokens of its slices."""
+    layers: Layers
+    """Keys and values of the strip."""
 
-    @property
-    def boxes(self) -> int:
-        return len(self.steps)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    study: Study
+    question: Question
+    sample: int = 0
+    """Which answer to this question: with the seed, what its random numbers depend on."""
+    after: Rollout | None = None
+    """The answer this one follows up, made with `keep`."""
+
+
+def samples(study: Study, question: Question, n: int) -> list[Ask]:
+    """A group: the same question n times."""
+    return [Ask(study, question, sample) for sample in range(n)]
+
+
+class Engine:
+    """One checkpoint, and the studies it has open."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, features: Features | None = None, studies: int = 4, room_mb: int | None = None
+    ) -> None:
+        """studies: kept open at most, the least recently opened go first. room_mb: memory that an `open` or an `ask`
+        may take, what is free where None."""
+        self.checkpoint, self.room_mb, self.most = checkpoint, room_mb, studies
+        self.features = Features() if features is None else features
+        self.device = next(checkpoint.vlm.parameters()).device
+        self._studies: OrderedDict[bytes, Study] = OrderedDict()
+        share(checkpoint.vlm)
+
+    @cached_property
+    def tower(self) -> str:
+        return tower_digest(self.checkpoint.vlm) if self.features.room else ""
+
+    def open(self, prepared: Prepared) -> Study:
+        """Read a study, or find it still open. Raises BadInput, see `read`."""
+        key = _key(prepared)
+        study = self._studies.pop(key, None) or self.read([prepared])[0]
+        self._studies[key] = study
+        while len(self._studies) > self.most:
+            self._studies.popitem(last=False)
+        return study
+
+    @torch.no_grad()
+    def read(self, prepared: Sequence[Prepared]) -> list[Study]:
+        """Encode and prefill studies together. Raises BadInput where one was prepared under another contract than the
+        checkpoint's, or where they don't fit."""
+        own, contract = self.checkpoint.contract.digest(), self.checkpoint.contract
+        if other := next((study.contract for study in prepared if study.contract != own), ""):
+            raise BadInput(
+                "this study was prepared in another way than the checkpoint was trained on",
+                where=f"contract: found {other[:12]}, wanted {own[:12]}",
+                next="prepare it under the checkpoint's own contract, or override a field of that by name",
+            )
+        vlm, vocabulary = self.checkpoint.vlm, self.checkpoint.vocabulary
+        strips = [
+            open_study(vocabulary, [grid_of(p.shape, contract) for p in study.slices], study.dimension, contract)
+            for study in prepared
+        ]
+        shown = [picture for study in prepared for picture in study.slices]
+        lengths, tokens = [len(strip) for strip in strips], sum(sum(strip.is_picture) for strip in strips)
+        room.check(room.study_bytes(vlm, lengths, tokens), self.device, self.room_mb)
+        encoded = iter(self.features.of(vlm, shown, contract, self.tower))
+        pictures = [[next(encoded) for _ in study.slices] for study in prepared]
+        memory = self._prefill(strips, [tokens for some in pictures for tokens in some])
+        kept = [kv for kv in memory.kept if kv]
+        layers = [[(k[i, :, :n], v[i, :, :n]) for k, v in kept] for i, n in enumerate(lengths)]
+        return [Study(*parts) for parts in zip(prepared, strips, pictures, layers, strict=True)]
+
+    def _prefill(self, strips: Sequence[Strip], features: list[Tensor]) -> Memory:
+        """Memory of the strips, a row each."""
+        vlm, columns = self.checkpoint.vlm, max(map(len, strips))
+        memory = Memory(len(vlm.model.language_model.layers))
+        ids, is_picture, places, real = _pad(strips, [0] * len(strips), self.device)
+        causal = torch.ones(columns, columns, dtype=torch.bool, device=self.device).tril()
+        mask = _self_or(causal & real[:, None], 0)
+        hidden(vlm, embed(vlm, ids, is_picture, features), places, mask, memory)
+        return memory
+
+    def ask(
+        self,
+        asks: Sequence[Ask],
+        sampling: Sampling,
+        *,
+        keep: bool = False,
+        choose: Choose | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[Rollout]:
+        """Answer together; order is kept. Raises BadInput where it doesn't fit.
+
+        keep: hold on to the answers' own memory for follow-ups. cancelled: asked before every token; answers that are
+        not done then end as they are, truncated.
+        """
+        rows = self._rows(asks, sampling, keep=keep, choose=choose, cancelled=cancelled)
+        for _ in rows.run():
+            pass
+        return rows.rollouts
+
+    def stream(
+        self,
+        asks: Sequence[Ask],
+        sampling: Sampling,
+        *,
+        keep: bool = False,
+        choose: Choose | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
+        """The same answers as `ask`, told as they come; closing the iterator ends them all."""
+        yield from self._rows(asks, sampling, keep=keep, choose=choose, cancelled=cancelled).run(speak=True)
+
+    def _rows(self, asks: Sequence[Ask], sampling: Sampling, **settings) -> "_Rows":
+        if lost := next((a.after for a in asks if a.after and not a.after.kept), None):
+            raise BadInput(
+                "this answer can't be followed up",
+                where=f"memory of the answer to {lost.question.id!r}: found none, wanted what `keep` holds on to",
+                next="ask the first question with keep, then follow it up",
+            )
+        return _Rows(self, asks, sampling, **settings)
 
 
 def answer(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]], sampling: Sampling) -> list[Trace]:
@@ -77,24 +177,26 @@ def answer(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]], s
     return [trace_of(rollout, checkpoint) for rollout in roll_out(checkpoint, asked, sampling)]
 
 
-@torch.no_grad()
-def roll_out(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]], sampling: Sampling) -> list[Rollout]:
-    """Decode every question; ask one several times to sample a group. Order is kept.
+def roll_out(
+    checkpoint: Checkpoint,
+    asked: Sequence[tuple[Prepared, Question]],
+    sampling: Sampling,
+    *,
+    choose: Choose | None = None,
+    features: Features | None = None,
+) -> list[Rollout]:
+    """Answer questions about any number of studies; ask one several times to sample a group. Order is kept.
 
-    Volumes and images are batched apart, so that rows of a batch are of like length. Raises BadInput where a study
-    was prepared under another contract than the checkpoint's.
+    Volumes and images are batched apart, so that rows of a batch are of like length. Raises BadInput, see `Engine`.
     """
-    own = checkpoint.contract.digest()
-    if other := next((prepared.contract for prepared, _ in asked if prepared.contract != own), ""):
-        raise BadInput(
-            "this study was prepared in another way than the checkpoint was trained on",
-            where=f"contract: found {other[:12]}, wanted {own[:12]}",
-            next="prepare it under the checkpoint's own contract, or override a field of that by name",
-        )
+    engine = Engine(checkpoint, features=features or Features(0), studies=0)
     rollouts: list[Rollout | None] = [None] * len(asked)
-    random = torch.Generator().manual_seed(sampling.seed)
+    sample, nth = [], dict[tuple, int]()
     first_asked: dict[int, int] = {}
-    for i, (prepared, _) in enumerate(asked):
+    for i, (prepared, question) in enumerate(asked):
+        key = (id(prepared), question.id, question.text)
+        sample.append(nth.setdefault(key, 0))
+        nth[key] += 1
         first_asked.setdefault(id(prepared), i)
     order = sorted(range(len(asked)), key=lambda i: (asked[i][0].slices.shape, first_asked[id(asked[i][0])]))
     for dimension in (2, 3):
@@ -102,165 +204,203 @@ def roll_out(checkpoint: Checkpoint, asked: Sequence[tuple[Prepared, Question]],
         for first in range(0, len(places), sampling.rows):
             batch = places[first : first + sampling.rows]
             began = time.perf_counter()
-            decoded = _Batch(checkpoint, [asked[i] for i in batch], sampling, random).run()
-            for i, rollout in zip(batch, decoded, strict=True):
+            studies = {id(asked[i][0]): asked[i][0] for i in batch}
+            read = dict(zip(studies, engine.read(list(studies.values())), strict=True))
+            asks = [Ask(read[id(asked[i][0])], asked[i][1], sample[i]) for i in batch]
+            for i, rollout in zip(batch, engine.ask(asks, sampling, choose=choose), strict=True):
                 rollout.seconds = (time.perf_counter() - began) / len(batch)
                 rollouts[i] = rollout
     return [rollout for rollout in rollouts if rollout is not None]
 
 
-class _Batch:
-    """Rows that advance together: `memory` has a column a token, `visible` says which are a row's own."""
+class _Rows:
+    """Answers that advance together: the memory has a column a token, `visible` says which are a row's own."""
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
-        asked: Sequence[tuple[Prepared, Question]],
+        engine: Engine,
+        asks: Sequence[Ask],
         sampling: Sampling,
-        random: torch.Generator,
+        *,
+        keep: bool,
+        choose: Choose | None,
+        cancelled: Callable[[], bool],
     ) -> None:
-        self.checkpoint, self.sampling, self.random = checkpoint, sampling, random
-        self.vlm, self.vocabulary, self.contract = checkpoint.vlm, checkpoint.vocabulary, checkpoint.contract
-        self.device = next(checkpoint.vlm.parameters()).device
-        studies = {id(prepared): prepared for prepared, _ in asked}
-        shared = {key: self._open(prepared) for key, prepared in studies.items()}
-        encoded = iter(
-            features_of(self.vlm, [picture for s in studies.values() for picture in s.slices], self.contract)
-        )
-        pictures = {key: [next(encoded) for _ in study.slices] for key, study in studies.items()}
-        self.rollouts = [self._ask(p, question, shared[id(p)], pictures[id(p)]) for p, question in asked]
-        self.row_of = list(range(len(asked)))  # which rollout each row of the memory belongs to
+        self.engine, self.sampling, self.keep, self.cancelled = engine, sampling, keep, cancelled
+        self.vlm, self.vocabulary = engine.checkpoint.vlm, engine.checkpoint.vocabulary
+        own = engine.checkpoint.contract
+        fewer = min(own.crop_slices, sampling.max_slices or own.crop_slices)
+        self.contract = own.model_copy(update={"crop_slices": fewer})
+        self.choose = choose or (lambda scores, rollouts: draw(scores, rollouts, sampling))
+        self.rollouts = [self._begin(row, one) for row, one in enumerate(asks)]
+        self.row_of = list(range(len(asks)))  # which rollout each row of the memory belongs to
+        self.told = [0] * len(asks)  # characters of the open step that were told
+        flat = all(one.study.prepared.dimension == 2 for one in asks)
+        needed = room.answer_bytes(self.vlm, [len(r.branch) for r in self.rollouts], sampling, own, flat)
+        room.check(needed, engine.device, engine.room_mb)
+        studies = {id(one.study): one.study for one in asks}
         place = {key: i for i, key in enumerate(studies)}
-        self.memory, self.visible = self._prefill(
-            list(shared.values()), [f for some in pictures.values() for f in some]
+        study_of = [place[id(one.study)] for one in asks]
+        self.memory = Shared([s.layers for s in studies.values()], study_of, [r.kept for r in self.rollouts])
+        lengths = torch.tensor([len(r.shared) for r in self.rollouts], device=engine.device)
+        begun = torch.tensor([r.fed for r in self.rollouts], device=engine.device)
+        self.visible = torch.cat(
+            [
+                torch.arange(self.memory.columns, device=engine.device) < lengths[:, None],
+                torch.arange(self.memory.own.used, device=engine.device) < begun[:, None],
+            ],
+            1,
         )
-        index = [place[id(prepared)] for prepared, _ in asked]
-        self.memory, self.visible = self.memory.rows(index), self.visible[index]
 
-    def run(self) -> list[Rollout]:
-        scores = self._feed([r.branch for r in self.rollouts], [0] * len(self.rollouts), [])
+    @torch.no_grad()
+    def run(self, *, speak: bool = False) -> Iterator[Event]:
+        """Until every answer is done. speak: tell every bit of text too."""
+        scores = self._feed([r.fed for r in self.rollouts], [])
         while self.row_of:
-            self._sample_until_all_stop(scores)
-            self._keep([row for row, i in enumerate(self.row_of) if not self.rollouts[i].done])
+            yield from self._sample_until_all_stop(scores, speak)
+            self._let_go()
             if self.row_of:
-                scores = self._inject_crops()
-        return self.rollouts
+                pictures = [self._close_step(i) for i in self.row_of]
+                for i, shown in zip(self.row_of, pictures, strict=True):
+                    yield from self._shown(i, shown)
+                scores = self._inject(pictures)
 
-    def _open(self, prepared: Prepared) -> Strip:
-        grids = [grid_of(picture.shape, self.contract) for picture in prepared.slices]
-        return open_study(self.vocabulary, grids, prepared.dimension, self.contract)
+    def _begin(self, row: int, asked: Ask) -> Rollout:
+        study, question, before = asked.study, asked.question, asked.after
+        places = tuple(study.prepared.frame.to_model(region) for region in question.regions)
+        text = question_text(question, places)
+        branch = ask_again(before.branch, self.vocabulary, text) if before else ask(study.strip, self.vocabulary, text)
+        random = stream(self.sampling.seed, f"{question.id} {question.text}", asked.sample)
+        begun = Rollout(study.prepared, question, study.strip, branch, len(branch), study.pictures, random, row)
+        return replace(begun, features=list(before.features), kept=before.kept, fed=before.fed) if before else begun
 
-    def _ask(self, prepared: Prepared, question: Question, shared: Strip, pictures: list[Tensor]) -> Rollout:
-        places = tuple(prepared.frame.to_model(region) for region in question.regions)
-        branch = ask(shared, self.vocabulary, question_text(question, places))
-        return Rollout(prepared, question, shared, branch, len(branch), pictures)
-
-    def _prefill(self, strips: list[Strip], features: list[Tensor]) -> tuple[Memory, Tensor]:
-        """Memory and visible columns bool[studies, columns] after every shared strip."""
-        columns = max(map(len, strips))
-        memory = Memory(len(self.vlm.model.language_model.layers))
-        ids, is_picture, places, real = self._pad(strips, [0] * len(strips))
-        causal = torch.ones(columns, columns, dtype=torch.bool, device=self.device).tril()
-        hidden(
-            self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(causal & real[:, None], 0), memory
-        )
-        return memory, real
-
-    def _feed(self, strips: list[Strip], since: list[int], features: list[Tensor]) -> Tensor:
-        """Run what each row's branch has gained; scores float[rows, vocab] after its last token."""
-        ids, is_picture, places, real = self._pad(strips, since)
+    def _feed(self, since: Sequence[int], features: list[Tensor]) -> Tensor:
+        """Run what each row's branch has gained; scores float32[rows, vocab] after its last token."""
+        strips = [self.rollouts[i].branch for i in self.row_of]
+        ids, is_picture, places, real = _pad(strips, since, self.engine.device)
         new = ids.shape[1]
-        causal = torch.ones(new, new, dtype=torch.bool, device=self.device).tril()
+        causal = torch.ones(new, new, dtype=torch.bool, device=self.engine.device).tril()
         mask = torch.cat([self.visible[:, None].expand(-1, new, -1), causal & real[:, None]], -1)
         self.visible = torch.cat([self.visible, real], 1)
-        states = hidden(
-            self.vlm, embed(self.vlm, ids, is_picture, features), places, _self_or(mask, self.memory.used), self.memory
-        )
+        embedded = embed(self.vlm, ids, is_picture, features)
+        states = hidden(self.vlm, embedded, places, _self_or(mask, self.memory.used), self.memory)
         last = real.sum(1).clamp(min=1) - 1
         return logits(self.vlm, states[torch.arange(len(strips)), last], self.vocabulary)
 
-    def _pad(self, strips: list[Strip], since: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What each strip holds from `since` on, padded on the right: ids, is_picture, places, real."""
-        width = max(len(strip) - first for strip, first in zip(strips, since, strict=True))
-        ids = torch.zeros(len(strips), width, dtype=torch.long)
-        is_picture, real = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids, dtype=torch.bool)
-        places = torch.zeros(len(strips), width, 3, dtype=torch.long)
-        for row, (strip, first) in enumerate(zip(strips, since, strict=True)):
-            n = len(strip) - first
-            if n:
-                ids[row, :n] = torch.tensor(strip.ids[first:])
-                is_picture[row, :n] = torch.tensor(strip.is_picture[first:])
-                places[row, :n] = torch.tensor(strip.places[first:])
-                real[row, :n] = True
-        return ids.to(self.device), is_picture.to(self.device), places.to(self.device), real.to(self.device)
-
-    def _keep(self, rows: list[int]) -> None:
-        self.row_of = [self.row_of[row] for row in rows]
-        if len(rows) < len(self.visible):
-            self.memory, self.visible = self.memory.rows(rows), self.visible[rows]
-
-    def _sample_until_all_stop(self, scores: Tensor) -> None:
+    def _sample_until_all_stop(self, scores: Tensor, speak: bool) -> Iterator[Event]:
         """Lockstep: a row that closed a box or its turn waits for the others."""
         rollouts = [self.rollouts[i] for i in self.row_of]
         running = [True] * len(rollouts)
         while True:
-            for row, (token, logprob) in enumerate(self._draw(scores)):
-                running[row] = running[row] and self._take(rollouts[row], token, logprob)
+            if self.cancelled():
+                yield from self._cancel([r for r in rollouts if not r.done])
+                return
+            for row, (token, logprob) in enumerate(self.choose(scores, rollouts)):
+                if not running[row]:
+                    continue
+                running[row] = self._take(rollouts[row], token, logprob)
+                if speak:
+                    yield from self._spoken(self.row_of[row], whole=not running[row])
+                if rollouts[row].done:
+                    yield Event(self.row_of[row], "answer", rollout=rollouts[row])
             if not any(running):
                 return
             since = [len(r.branch) - goes for r, goes in zip(rollouts, running, strict=True)]
-            scores = self._feed([r.branch for r in rollouts], since, [])
+            scores = self._feed(since, [])
 
-    def _draw(self, scores: Tensor) -> list[tuple[int, float]]:
-        logprobs = scores.log_softmax(-1)
-        if self.sampling.temperature == 0:
-            tokens = scores.argmax(-1, keepdim=True)
-        else:
-            heat = (scores / self.sampling.temperature).softmax(-1).cpu()
-            tokens = torch.multinomial(heat, 1, generator=self.random).to(scores.device)
-        return list(zip(tokens[:, 0].tolist(), logprobs.gather(-1, tokens)[:, 0].tolist(), strict=True))
+    def _cancel(self, rollouts: Sequence[Rollout]) -> Iterator[Event]:
+        for rollout in rollouts:
+            rollout.end(self.vocabulary.text(rollout.open_step), truncated=True)
+            yield Event(rollout.row, "answer", rollout=rollout)
 
     def _take(self, rollout: Rollout, token: int, logprob: float) -> bool:
         """Store a sampled token; False when the row must wait (box closed) or is done."""
         rollout.branch.write([token], trained=True)
         rollout.logprobs.append(logprob)
         rollout.open_step.append(token)
-        if token == self.vocabulary.turn_end or len(rollout.logprobs) >= self.sampling.max_tokens:
-            rollout.truncated = token != self.vocabulary.turn_end
-            rollout.steps.append(Step(self.vocabulary.text(rollout.open_step)))
-            rollout.done = True
+        stopped = token == self.vocabulary.turn_end or self._said_stop(rollout)
+        if stopped or len(rollout.logprobs) >= self.sampling.max_tokens:
+            rollout.end(self.vocabulary.text(rollout.open_step), truncated=not stopped)
             return False
         return token != self.vocabulary.box_close
 
-    def _inject_crops(self) -> Tensor:
-        """Answer every waiting row's box with its crops, or with a flaw and nothing."""
-        rollouts = [self.rollouts[i] for i in self.row_of]
-        since = [len(rollout.branch) - 1 for rollout in rollouts]  # the closing tag itself is fed now
-        pictures = [self._close_step(rollout) for rollout in rollouts]
-        features = features_of(self.vlm, [p for shown in pictures for p in shown], self.contract)
-        left = iter(features)
-        for rollout, shown in zip(rollouts, pictures, strict=True):
-            inject(rollout.branch, shown, self.contract, self.vocabulary)
-            rollout.features += [next(left) for _ in shown]
-        return self._feed([rollout.branch for rollout in rollouts], since, features)
+    def _said_stop(self, rollout: Rollout) -> bool:
+        return bool(self.sampling.stop) and self.vocabulary.text(rollout.open_step).endswith(self.sampling.stop)
 
-    def _close_step(self, rollout: Rollout) -> list[np.ndarray]:
+    def _spoken(self, i: int, *, whole: bool) -> Iterator[Event]:
+        """What was said since; half a character waits for its other half. whole: the step is over."""
+        text = self.vocabulary.text(self.rollouts[i].open_step)
+        if whole or not text.endswith("\ufffd"):
+            if text[self.told[i] :]:
+                yield Event(i, "text", text[self.told[i] :])
+            self.told[i] = 0 if whole else len(text)
+
+    def _let_go(self) -> None:
+        """Rows that are done leave the memory."""
+        for row, i in enumerate(self.row_of):
+            if self.keep and self.rollouts[i].done:
+                own = self.visible[row, self.memory.columns :]
+                self.rollouts[i].kept, self.rollouts[i].fed = self.memory.of_row(row, own), int(own.sum())
+        rows = [row for row, i in enumerate(self.row_of) if not self.rollouts[i].done]
+        self.row_of = [self.row_of[row] for row in rows]
+        if rows and len(rows) < len(self.visible):
+            self.memory.keep(rows)
+            self.visible = self.visible[rows]
+
+    def _close_step(self, i: int) -> list[np.ndarray]:
         """Read the box that ends this step; the pictures it brings, none when it is flawed."""
+        rollout, most = self.rollouts[i], self.sampling.max_crops
         text = self.vocabulary.text(rollout.open_step)
         rollout.open_step = []
         frame = rollout.prepared.frame
-        box = grammar.last_box(text)
-        flaw = box if isinstance(box, Flaw) else None
+        box = why_not_shown(text, rollout.rounds, frame.shape, self.sampling.max_boxes)
+        shown = crop(rollout.prepared, box, self.contract) if isinstance(box, Box) else []
+        if isinstance(box, Box) and most is not None and rollout.crops + len(shown) > most:
+            box, shown = Flaw(text[-80:], f"more than {most} crops"), []
+        rollout.crops += len(shown)
         if isinstance(box, Box):
-            flaw = grammar.why_other_kind(text, frame.shape) or grammar.why_not_usable(box, frame.shape)
-            if rollout.boxes >= self.sampling.max_boxes:
-                flaw = Flaw(text[-80:], f"more than {self.sampling.max_boxes} boxes")
-        if flaw or not isinstance(box, Box):
-            rollout.steps.append(Step(text, flaw=flaw or Flaw(text[-80:], "unpaired")))
-            return []
-        shown = crop(rollout.prepared, box, self.contract)
-        rollout.steps.append(Step(text, box=box, box_mm=frame.to_mm(box), crops=len(shown)))
+            rollout.steps.append(Step(text, box=box, box_mm=frame.to_mm(box), crops=len(shown)))
+        else:
+            rollout.steps.append(Step(text, flaw=box))
         return shown
+
+    def _shown(self, i: int, pictures: Sequence[np.ndarray]) -> Iterator[Event]:
+        step = self.rollouts[i].steps[-1]
+        if step.flaw:
+            yield Event(i, "flaw", step.flaw.reason)
+        else:
+            yield Event(i, "box", box=step.box)
+        for picture in pictures:
+            yield Event(i, "crop", box=step.box, picture=picture)
+
+    def _inject(self, pictures: Sequence[Sequence[np.ndarray]]) -> Tensor:
+        """Answer every waiting row's box with its crops."""
+        rollouts = [self.rollouts[i] for i in self.row_of]
+        since = [len(rollout.branch) - 1 for rollout in rollouts]  # the closing tag itself is fed now
+        engine = self.engine
+        shown = [picture for some in pictures for picture in some]
+        features = engine.features.of(self.vlm, shown, engine.checkpoint.contract, engine.tower)
+        left = iter(features)
+        for rollout, some in zip(rollouts, pictures, strict=True):
+            inject(rollout.branch, some, self.contract, self.vocabulary)
+            rollout.features += [next(left) for _ in some]
+        return self._feed(since, features)
+
+
+def _pad(strips: Sequence[Strip], since: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What each strip holds from `since` on, padded on the right: ids, is_picture, places, real."""
+    width = max(len(strip) - first for strip, first in zip(strips, since, strict=True))
+    ids = torch.zeros(len(strips), width, dtype=torch.long)
+    is_picture, real = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids, dtype=torch.bool)
+    places = torch.zeros(len(strips), width, 3, dtype=torch.long)
+    for row, (strip, first) in enumerate(zip(strips, since, strict=True)):
+        n = len(strip) - first
+        if n:
+            ids[row, :n] = torch.tensor(strip.ids[first:])
+            is_picture[row, :n] = torch.tensor(strip.is_picture[first:])
+            places[row, :n] = torch.tensor(strip.places[first:])
+            real[row, :n] = True
+    return ids.to(device), is_picture.to(device), places.to(device), real.to(device)
 
 
 def _self_or(mask: Tensor, offset: int) -> Tensor:
@@ -270,30 +410,6 @@ def _self_or(mask: Tensor, offset: int) -> Tensor:
     return mask | (itself & ~mask.any(-1, keepdim=True))
 
 
-def trace_of(rollout: Rollout, checkpoint: Checkpoint) -> Trace:
-    """What was said, read once; flaws met while injecting, or against the options, join those of the grammar."""
-    read = grammar.parse("".join(step.text for step in rollout.steps))
-    known = set(read.flaws)
-    met = tuple(step.flaw for step in rollout.steps if step.flaw and step.flaw not in known)
-    places = tuple(rollout.prepared.frame.to_model(region) for region in rollout.question.regions)
-    if contradiction := grammar.why_contradictory(read, filled_options(rollout.question, places)):
-        met += (contradiction,)
-    return Trace(
-        question_id=rollout.question.id,
-        study_digest=rollout.prepared.volume.digest,
-        shape=rollout.prepared.frame.shape,
-        steps=tuple(rollout.steps),
-        answer=Answer(read.choice, read.text, read.evidence, read.flaws + met),
-        sampled=len(rollout.logprobs),
-        truncated=rollout.truncated,
-        mean_logprob=sum(rollout.logprobs) / max(1, len(rollout.logprobs)),
-        seconds=rollout.seconds,
-        versions={"checkpoint": checkpoint.digest, "contract": checkpoint.contract.digest()},
-        sides=tuple(_sides(rollout)),
-    )
-
-
-def _sides(rollout: Rollout) -> Iterator[Side]:
-    for i, step in enumerate(rollout.steps):
-        if step.box and (said := side_said(step.text)) and (found := side_of(step.box, rollout.prepared)):
-            yield Side(i, said, found)
+def _key(prepared: Prepared) -> bytes:
+    told = f"{prepared.contract} {prepared.volume.digest} {prepared.slices.shape} ".encode()
+    return hashlib.sha256(told + np.ascontiguousarray(prepared.slices).tobytes()).digest()

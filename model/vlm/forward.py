@@ -5,12 +5,25 @@ tokens after an injected picture where a text token would stand.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from model.vlm.tokens import Vocabulary
+
+
+class Remembers(Protocol):
+    """What transformers' attention asks of a Cache, and how many columns it holds."""
+
+    @property
+    def used(self) -> int: ...
+
+    @used.setter
+    def used(self, columns: int) -> None: ...
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, /) -> tuple[Any, Any]: ...
 
 
 class Memory:
@@ -55,6 +68,9 @@ class Memory:
 def embed(vlm: Any, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor]) -> Tensor:
     """int64[B, L], bool[B, L] and the pictures' tokens in reading order -> float[B, L, hidden].
 
+    Where the tower feeds several layers (Qwen3-VL's deepstack) its tokens are as many times hidden wide, and so is
+    what comes out: first what the first layer reads, then what is added behind the first, the second, …; 0 for text.
+
     Raises ValueError where the pictures don't fill their places exactly.
     """
     embedded = vlm.model.language_model.embed_tokens(ids)
@@ -63,20 +79,27 @@ def embed(vlm: Any, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor])
         raise ValueError(f"{given} visual tokens for {wanted} places")
     if not given:
         return embedded
-    return embedded.masked_scatter(is_picture[..., None], torch.cat(list(features)).to(embedded.dtype))
+    shown = torch.cat(list(features)).to(embedded.dtype)
+    embedded = pad(embedded, (0, shown.shape[1] - embedded.shape[2]))
+    return embedded.masked_scatter(is_picture[..., None], shown)
 
 
-def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Memory | None = None) -> Tensor:
+def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Remembers | None = None) -> Tensor:
     """Last hidden states float[B, L, hidden].
 
-    places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
+    embedded: of `embed`; places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
     """
-    out = vlm.model.language_model(
-        inputs_embeds=embedded,
+    language = vlm.model.language_model
+    first, *deeper = embedded.split(language.config.hidden_size, -1)
+    everywhere = torch.ones(embedded.shape[:2], dtype=torch.bool, device=embedded.device)
+    deepstack = {"visual_pos_masks": everywhere, "deepstack_visual_embeds": [deep.flatten(0, 1) for deep in deeper]}
+    out = language(
+        inputs_embeds=first,
         position_ids=places.permute(2, 0, 1),
-        attention_mask={"full_attention": mask[:, None]},
+        attention_mask=mask[:, None],
         past_key_values=memory,
         use_cache=memory is not None,
+        **(deepstack if deeper else {}),
     )
     if memory is not None:
         memory.used += embedded.shape[1]

@@ -108,6 +108,23 @@ def ask(shared: Strip, vocabulary: Vocabulary, user_text: str) -> Strip:
     return branch
 
 
+def ask_again(answered: Strip, vocabulary: Vocabulary, user_text: str) -> Strip:
+    """A branch that follows up a finished one, up to where the assistant speaks again; only what comes is trained."""
+    branch = Strip(
+        answered.start,
+        list(answered.ids),
+        list(answered.places),
+        list(answered.is_picture),
+        [False] * len(answered),
+        answered.end,
+    )
+    closing = "" if answered.ids[-1] == vocabulary.turn_end else TURN_END  # a truncated turn is closed for it
+    branch.write(vocabulary.own(f"{closing}\n{TURN_START}user\n"))
+    branch.write(vocabulary.plain(user_text))
+    branch.write(vocabulary.own(f"{TURN_END}\n{TURN_START}assistant\n"))
+    return branch
+
+
 def reason(
     branch: Strip,
     vocabulary: Vocabulary,

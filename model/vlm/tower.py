@@ -74,17 +74,27 @@ def encode(visual: Any, pictures: Sequence[np.ndarray], contract: Contract) -> l
 def encode_equal(visual: Any, pictures: np.ndarray, contract: Contract) -> Tensor:
     """uint8[n, h, w] -> float[n, tokens, hidden]."""
     device = visual.patch_embed.proj.weight.device
-    patches = patchify(pictures, contract).to(device)
-    rows, columns = (side // contract.patch for side in pictures.shape[1:])
-    if len(visual.fullatt_block_indexes) == len(visual.blocks):
+    patches = normalised(patchify(pictures, contract).to(device), visual.config)
+    rows, columns = (side // contract.patch for side in pictures.shape[1:3])
+    if len(getattr(visual, "fullatt_block_indexes", ())) == len(visual.blocks):
         return merge(visual, whole_picture_pass(visual, patches, rows, columns, contract.merge))
     grid = torch.tensor([[1, rows, columns]] * len(pictures), device=device)
-    out = visual(patches.flatten(0, 1), grid_thw=grid).pooler_output
-    return (
-        torch.cat(list(out)).view(len(pictures), -1, out[0].shape[-1])
-        if isinstance(out, tuple)
-        else out.view(len(pictures), -1, out.shape[-1])
-    )
+    out = visual(patches.flatten(0, 1).to(visual.dtype), grid_thw=grid)
+    tokens = torch.cat([out.pooler_output, *getattr(out, "deepstack_features", ())], -1)
+    return tokens.view(len(pictures), -1, tokens.shape[-1])
+
+
+def normalised(patches: Tensor, config: Any) -> Tensor:
+    """Patches of -1..1 as the tower's own processor would have normalised them.
+
+    config: the tower's; `image_mean` and `image_std` in it where they aren't MEAN and STD (CLIP's, of Qwen2.5-VL).
+    """
+    mean, std = getattr(config, "image_mean", None), getattr(config, "image_std", None)
+    if mean is None or std is None:
+        return patches
+    mean_C, std_C = torch.tensor(mean, device=patches.device), torch.tensor(std, device=patches.device)
+    by_channel = patches.view(*patches.shape[:-1], 3, -1)
+    return (((by_channel * STD + MEAN) - mean_C[:, None]) / std_C[:, None]).flatten(-2)
 
 
 def merge(visual: Any, x_NPD: Tensor) -> Tensor:

@@ -73,19 +73,18 @@ def test_sampled_boxes_bring_crops_in_images_and_volumes(
     """The box is put into the model's mouth; what follows, its crop included, is trained on as it was seen."""
     from model.vlm import engine
 
-    drawn = engine._Batch._draw
+    drawn = engine.draw
 
-    def boxed(self, scores):
-        said = drawn(self, scores)
-        for row, i in enumerate(self.row_of):
-            rollout = self.rollouts[i]
+    def boxed(scores, rollouts, sampling):
+        said = drawn(scores, rollouts, sampling)
+        for row, rollout in enumerate(rollouts):
             ids = checkpoint.vocabulary.own(BOXED[rollout.prepared.dimension])
             if len(rollout.logprobs) < len(ids):
                 token = ids[len(rollout.logprobs)]
                 said[row] = token, float(scores[row].log_softmax(-1)[token])
         return said
 
-    monkeypatch.setattr(engine._Batch, "_draw", boxed)
+    monkeypatch.setattr(engine, "draw", boxed)
     some = groups(checkpoint, small.model_copy(update={"max_tokens": 40}))
     shown = {group.rollouts[0].question.dimension: group.rollouts[0].features for group in some}
     assert len(shown[2]) == 1

@@ -10,7 +10,8 @@ from model.interface.contract import Contract
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import add_lora, freeze_tower, tiny
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Sampling, roll_out
+from model.vlm.engine import roll_out
+from model.vlm.sampling import Sampling
 from tests.model.vlm.conftest import SMALL
 from tests.model.vlm.test_engine import question
 

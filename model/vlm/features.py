@@ -1,0 +1,65 @@
+"""Visual tokens that were made once: a bounded store by pixels, contract and tower.
+
+The tower is frozen in SFT and RL, so a picture's tokens stay what they are until its weights change; the key holds
+their digest, and changed weights find nothing.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.interface.contract import Contract
+from model.vlm.regions import features_of
+
+
+class Features:
+    """Visual tokens by key; the least recently used go first."""
+
+    def __init__(self, room_mb: int = 512) -> None:
+        """room_mb: what is kept, at most; 0 keeps nothing."""
+        self.room = room_mb << 20
+        self.used = self.hits = self.misses = 0
+        self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
+
+    def of(self, vlm: Any, pictures: Sequence[np.ndarray], contract: Contract, tower: str) -> list[Tensor]:
+        """float[tokens, hidden] of each picture. tower: `tower_digest` of the weights as they are now."""
+        if not self.room or not pictures:
+            return features_of(vlm, pictures, contract)
+        keys = [_key(picture, contract, tower) for picture in pictures]
+        absent = list(dict.fromkeys(key for key in keys if key not in self._kept))
+        first = {key: pictures[keys.index(key)] for key in absent}
+        made = dict(zip(absent, features_of(vlm, list(first.values()), contract), strict=True))
+        self.misses += len(absent)
+        self.hits += len(keys) - len(absent)
+        found = [made[key] if key in made else self._kept[key] for key in keys]
+        for key, tokens in zip(keys, found, strict=True):
+            self._keep(key, tokens)
+        return found
+
+    def _keep(self, key: bytes, tokens: Tensor) -> None:
+        if key in self._kept:
+            return self._kept.move_to_end(key)
+        self._kept[key] = tokens.clone()  # never a view, which would hold all pictures of its batch
+        self.used += tokens.nbytes
+        while self.used > self.room:
+            self.used -= self._kept.popitem(last=False)[1].nbytes
+        return None
+
+
+def tower_digest(vlm: Any) -> str:
+    """SHA-256 over the tower's tensors and their type, hex."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(vlm.model.visual.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _key(picture: np.ndarray, contract: Contract, tower: str) -> bytes:
+    told = f"{tower} {contract.digest()} {picture.shape} ".encode()
+    return hashlib.sha256(told + np.ascontiguousarray(picture).tobytes()).digest()

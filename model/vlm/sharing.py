@@ -1,0 +1,180 @@
+"""Attention over a prefix that many rows share and that is kept once.
+
+    prefixes   S studies     [S, kv heads, P, d]      read by every row that asks about the study
+    own        R rows        [R, kv heads, K, d]      what each row was asked, said and shown
+
+While decoding, the queries of all rows of a study meet its prefix in one matrix product, so that neither its keys
+nor its values are ever copied. Runs of many tokens (a question, a crop) put prefix and own side by side, one layer
+at a time. transformers hands whatever `update` returns to the attention function: ours is registered by name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from model.vlm.forward import Memory
+
+NAME = "shared_prefix"
+FEW = 4
+"""Up to so many tokens a row, scores over the prefix are made in one product."""
+
+Layers = list[tuple[Tensor, Tensor]]
+"""(keys, values) of each layer, float[kv heads, tokens, d]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Which study each row asks about, as places in a table of [studies, most rows of a study]."""
+
+    study_of: list[int]
+    row_at: Tensor
+    """int64[S * W]: the row in each place, row 0 where there is none."""
+    place_of: Tensor
+    """int64[R]: the place of each row."""
+
+    @classmethod
+    def of(cls, study_of: Sequence[int], studies: int, device: torch.device) -> "Seats":
+        rows: list[list[int]] = [[] for _ in range(studies)]
+        for row, study in enumerate(study_of):
+            rows[study].append(row)
+        width = max(map(len, rows))
+        places = [0] * len(study_of)
+        for study, some in enumerate(rows):
+            for seat, row in enumerate(some):
+                places[row] = study * width + seat
+        table = [row for some in rows for row in some + [0] * (width - len(some))]
+        return cls(list(study_of), torch.tensor(table, device=device), torch.tensor(places, device=device))
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Keys, or values, in their two parts."""
+
+    shared: Tensor
+    """float[S, kv heads, P, d]"""
+    own: Tensor
+    """float[R, kv heads, K, d]"""
+    seats: Seats
+
+    def whole(self) -> Tensor:
+        """float[R, kv heads, P + K, d]: a copy."""
+        return torch.cat([self.shared[self.seats.study_of], self.own], 2)
+
+
+class Shared:
+    """A `Memory` of rows behind prefixes they share; a column a token, prefixes first.
+
+    prefixes: the layers of each study, at most as long as the longest; begun: what each row already has of its own.
+    """
+
+    def __init__(self, prefixes: Sequence[Layers], study_of: Sequence[int], begun: Sequence[Layers]) -> None:
+        device = prefixes[0][0][0].device
+        self.prefix_of = [_stacked([layers[n] for layers in prefixes]) for n in range(len(prefixes[0]))]
+        self.columns = self.prefix_of[0][0].shape[2]
+        self.study_of = list(study_of)
+        self.seats = Seats.of(study_of, len(prefixes), device)
+        self.own = Memory(len(self.prefix_of))
+        if longest := max((layers[0][0].shape[1] for layers in begun if layers), default=0):
+            empty = [
+                (k.new_zeros(k.shape[1], 0, k.shape[3]), v.new_zeros(k.shape[1], 0, k.shape[3]))
+                for k, v in self.prefix_of
+            ]
+            rows = [layers or empty for layers in begun]
+            self.own.kept[:] = [_stacked([layers[n] for layers in rows]) for n in range(len(self.prefix_of))]
+            self.own.used = longest
+
+    @property
+    def used(self) -> int:
+        return self.columns + self.own.used
+
+    @used.setter
+    def used(self, columns: int) -> None:
+        self.own.used = columns - self.columns
+
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Split, Split]:
+        keys, values = self.own.update(key, value, layer_idx)
+        shared = self.prefix_of[layer_idx]
+        return Split(shared[0], keys, self.seats), Split(shared[1], values, self.seats)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only; a study that nobody asks about any more is let go."""
+        studies = sorted({self.study_of[row] for row in rows})
+        if len(studies) < len(self.prefix_of[0][0]):
+            self.prefix_of = [(keys[studies], values[studies]) for keys, values in self.prefix_of]
+        self.study_of = [studies.index(self.study_of[row]) for row in rows]
+        self.seats = Seats.of(self.study_of, len(studies), self.seats.row_at.device)
+        self.own = self.own.rows(rows)
+
+    def of_row(self, row: int, columns: Tensor) -> Layers:
+        """What a row has of its own. columns: bool[K], which are not padding."""
+        kept = [kv for kv in self.own.kept if kv]
+        return [(k[row, :, : len(columns)][:, columns], v[row, :, : len(columns)][:, columns]) for k, v in kept]
+
+
+def _stacked(layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Side by side, padded on the right; a single one isn't copied."""
+    if len(layers) == 1:
+        return layers[0][0][None], layers[0][1][None]
+    longest = max(keys.shape[1] for keys, _ in layers)
+    keys, values = (
+        torch.stack([pad(kv[which], (0, 0, 0, longest - kv[which].shape[1])) for kv in layers]) for which in (0, 1)
+    )
+    return keys, values
+
+
+def attend(
+    module: Any, query: Tensor, key: Any, value: Any, attention_mask: Tensor | None, **settings: Any
+) -> tuple[Tensor, None]:
+    """transformers' attention function: float[R, heads, new, d] -> float[R, new, heads, d].
+
+    attention_mask: bool[R, 1, new, P + K], True where a query may look.
+    """
+    if not isinstance(key, Split):
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+    if query.shape[2] > FEW or attention_mask is None:
+        return sdpa_attention_forward(module, query, key.whole(), value.whole(), attention_mask, **settings)
+    return _few(query * settings["scaling"], key, value, attention_mask), None
+
+
+def _few(query: Tensor, key: Split, value: Split, mask: Tensor) -> Tensor:
+    """Scores over both parts, one softmax. Query heads of a kv head are further rows of the same product."""
+    rows, heads, new, d = query.shape
+    kv, columns = key.own.shape[1], key.shared.shape[2]
+    groups = heads // kv
+    q = query.reshape(rows, kv, groups * new, d)
+    scores = torch.cat([_rows(_seated(q, key) @ key.shared.mT, key, groups * new), q @ key.own.mT], -1)
+    scores = scores.masked_fill(~mask.repeat(1, 1, groups, 1), float("-inf"))
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    far, near = weights[..., :columns], weights[..., columns:]
+    seen = _rows(_seated(far, value) @ value.shared, value, groups * new) + near @ value.own
+    return seen.view(rows, heads, new, d).transpose(1, 2)
+
+
+def _seated(x: Tensor, part: Split) -> Tensor:
+    """[R, kv, n, d] -> [S, kv, W * n, d]: the rows of each study, one under another."""
+    studies, (_, kv, n, d) = len(part.shared), x.shape
+    table = x[part.seats.row_at].view(studies, -1, kv, n, d)
+    return table.transpose(1, 2).reshape(studies, kv, -1, d)
+
+
+def _rows(x: Tensor, part: Split, n: int) -> Tensor:
+    """[S, kv, W * n, d] -> [R, kv, n, d]: the undoing of `_seated`."""
+    studies, kv, _, d = x.shape
+    table = x.view(studies, kv, -1, n, d).transpose(1, 2)
+    return table.reshape(-1, kv, n, d)[part.seats.place_of]
+
+
+def share(vlm: Any) -> None:
+    """Let the language model attend through `attend`; with plain tensors it is transformers' SDPA as before."""
+    vlm.model.language_model.config._attn_implementation = NAME
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -46,10 +46,10 @@ def write_dicom(trace: Trace, prepared: Prepared, source: Path, declared: Declar
     found = evidence_of(trace, prepared)
     if not found:
         raise _refused(out, "there is no box to write", "an answer without boxes", "one that points")
-    for dataset in placed.datasets:
-        _complete(out, dataset, placed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they would tell a name that is written oddly
+        warnings.simplefilter("ignore")  # they would tell a name or a UID that is written oddly
+        for dataset in placed.datasets:
+            _complete(out, dataset, placed)
         try:
             if kind_of(out) == ".seg.dcm":
                 _check_segmentable(out, placed)
@@ -59,8 +59,8 @@ def write_dicom(trace: Trace, prepared: Prepared, source: Path, declared: Declar
         except ODD as error:
             told = f"{type(error).__name__} from it"
             raise _refused(out, "highdicom can't write beside this series", told, "a series as PS3.3 has it") from error
-    with replacing(out) as part:
-        made.save_as(part)
+        with replacing(out) as part:
+            made.save_as(part)
     return out
 
 
@@ -81,8 +81,11 @@ def _complete(out: Path, dataset: Dataset, placed: Placed) -> None:
 
 
 def _check_segmentable(out: Path, placed: Placed) -> None:
-    if not placed.datasets[0].get("FrameOfReferenceUID"):
+    first = placed.datasets[0]
+    if not first.get("FrameOfReferenceUID"):
         raise _refused(out, "a segmentation needs a place in the patient", "no FrameOfReferenceUID", "one")
+    if _is_multiframe(first) and not first.get("PerFrameFunctionalGroupsSequence"):
+        raise _refused(out, "a segmentation needs a place in the patient", "frames without positions", "one of each")
     if len(placed.datasets) > 1 and any(map(_is_multiframe, placed.datasets)):
         raise _refused(out, "a segmentation refers to one multi-frame file", f"{len(placed.datasets)} of them", "one")
 

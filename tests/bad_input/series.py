@@ -182,7 +182,7 @@ FAULTS: tuple[tuple[str, str, Callable[[Path], Path], Sequence[str]], ...] = (
     ("nested zip", "a zip in the zip", archive(("d.zip", b"x")), ("a nested archive",)),
     ("locked", "a zip with a password", locked, ("encrypted",)),
     ("torn zip", "a zip without its end", torn, ("damaged data", "a whole zip")),
-    ("spoiled zip", "a zip with wrong bytes in its member", spoiled, ("damaged data", "a whole zip")),
+    ("spoiled zip", "a zip with wrong bytes in its member", spoiled, ("damaged data", "a whole file")),
     ("crowded zip", "a zip of 5001 files", archive(*[(f"{k}.dcm", b"") for k in range(5001)]), ("5001 files", "5000")),
     ("zip bomb", "a MiB that inflates to a GiB", zip_of(lambda: zipped("a.dcm", raw(head()[0]), 1024)),
      ("1024 MiB once inflated", "512 MiB")),

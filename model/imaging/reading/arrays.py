@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from model.imaging.reading.files import Stored, bounded, check_affine, oriented, refused
+from model.imaging.reading.files import Stored, as_float32, bounded, check_affine, oriented, refused
 from model.imaging.reading.sources import inside
 from model.interface.errors import BadInput
 
@@ -99,8 +99,7 @@ def _flat(path: Path, array: np.ndarray) -> Stored:
             wanted="(slice, row, column)",
             next="save it as PNG, or one channel of it",
         )
-    with np.errstate(over="ignore"):
-        voxels = (array[None] if array.ndim == 2 else array).transpose(2, 1, 0).astype(np.float32)
+    voxels = as_float32((array[None] if array.ndim == 2 else array).transpose(2, 1, 0))
     return Stored(voxels, np.eye(4), hounsfield=True)
 
 
@@ -108,5 +107,5 @@ def _with_affine(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Stored:
     if voxels.ndim != 3:
         raise refused(path, f"the array is {voxels.ndim}-D", field="voxels", found=voxels.shape, wanted="(x, y, z)")
     check_affine(path, affine)
-    turned, to_mm, index = oriented(voxels.astype(np.float32), affine.astype(float))
+    turned, to_mm, index = oriented(as_float32(voxels), affine.astype(float))
     return Stored(turned, to_mm, frame_known=True, spacing_known=True, hounsfield=True, index=index)

@@ -23,9 +23,10 @@ from pydicom.filereader import read_partial
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from model.imaging.reading.files import refused
-from model.imaging.reading.sources import Source
+from model.imaging.reading.sources import DAMAGE, Source
 from model.interface.errors import BadInput
 
 TAGS = [
@@ -101,9 +102,9 @@ def header_of(path: Path, source: Source) -> Header | None:
                 return None
             found = "no DICM at byte 128"
             raise refused(path, "not a DICOM file", field="preamble", found=found, wanted="a DICOM file")
-        syntax = _syntax(path, stream)
+        syntax, begin = _syntax(path, stream)
         if syntax == DeflatedExplicitVRLittleEndian:
-            _check_inflated(path, stream)
+            _check_inflated(path, stream, begin)
         stream.seek(0)
         tags, pixels = _parsed(path, stream, syntax, source.size)
     return Header(source, tags, syntax, pixels, start[:2] == b"MZ")
@@ -131,17 +132,21 @@ def read_until(path: Path, stream: IO[bytes], *, behind_pixels: bool, tags: Iter
     return read_partial(cast(BinaryIO, stream), stop, None if wanted else LONGEST_VALUE, specific_tags=wanted or None)
 
 
-def _syntax(path: Path, stream: IO[bytes]) -> UID:
-    """TransferSyntaxUID of the file meta group, read by hand: pydicom would inflate a deflated file first."""
-    found = ""
+def _syntax(path: Path, stream: IO[bytes]) -> tuple[UID, int]:
+    """TransferSyntaxUID of the file meta group, read by hand: pydicom would inflate a deflated file first.
+
+    And where the group ends, which its own length may not say.
+    """
+    found, end = "", stream.tell()
     while len(head := stream.read(8)) == 8:
         group, element, vr, length = struct.unpack("<HH2sH", head)
         if group != 2:
             break
-        if vr in (b"OB", b"UN", b"SQ", b"UT", b"OW"):
+        if vr.decode("latin-1") in EXPLICIT_VR_LENGTH_32:
             length = struct.unpack("<I", (stream.read(4) + bytes(4))[:4])[0]
         value = stream.read(min(length, LONGEST_VALUE))
         stream.seek(length - len(value), 1)
+        end = stream.tell()
         if element == 0x10:
             found = value.decode("ascii", "replace").rstrip("\0 ")
     syntax = UID(found, validation_mode=IGNORE)
@@ -151,14 +156,12 @@ def _syntax(path: Path, stream: IO[bytes]) -> UID:
         raise refused(path, "unknown transfer syntax", field="transfer syntax", found=told, wanted=known)
     if any(word in syntax.name for word in VIDEO):
         raise refused(path, "video is not read", field="transfer syntax", found=syntax.name, wanted="pictures")
-    return syntax
+    return syntax, end
 
 
-def _check_inflated(path: Path, stream: IO[bytes]) -> None:
+def _check_inflated(path: Path, stream: IO[bytes], begin: int) -> None:
     """Inflate what follows the file meta group, keeping nothing, until the limit."""
-    stream.seek(140)
-    length = struct.unpack("<I", stream.read(4))[0]
-    stream.seek(144 + length)
+    stream.seek(begin)
     machine, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:
         while raw := machine.unconsumed_tail or stream.read(1 << 16):
@@ -184,12 +187,14 @@ def _parsed(path: Path, stream: IO[bytes], syntax: UID, size: int) -> tuple[Data
             raise _nested(path, "hundreds of levels") from error
         except InvalidDicomError as error:
             raise refused(path, "not a DICOM file", field="header", found="damage", wanted="a DICOM file") from error
-        except (ValueError, KeyError, AttributeError, NotImplementedError, EOFError, struct.error, OSError) as error:
+        except (BadInput, *DAMAGE):
+            raise
+        except Exception as error:  # pydicom raises a dozen types here
             raise _damaged(path, "header", type(error).__name__) from error
         for tag in list(tags.keys()):
             try:
                 tags[tag]  # converts it
-            except Exception as error:  # pydicom raises a dozen types here
+            except Exception as error:  # and here
                 raw = bytes(getattr(tags.get_item(tag), "value", b"") or b"")[:16]
                 name = keyword_for_tag(tag)
                 raise _damaged(

@@ -92,13 +92,19 @@ def rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
             if intercept != 0:
                 out += np.int16(intercept)
             return out
-    values = stored.astype(np.float32)
+    values = as_float32(stored)
     with np.errstate(over="ignore", invalid="ignore"):
         if slope != 1:
             values *= np.float32(slope)
         if intercept != 0:
             values += np.float32(intercept)
     return values
+
+
+def as_float32(values: np.ndarray) -> np.ndarray:
+    """Anew; what is too large becomes infinite, which is told later."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
 
 
 def check_index(path: Path, what: str, index: int, n: int) -> None:

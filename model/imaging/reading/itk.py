@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from model.imaging.reading.files import NO_ORIENTATION, Stored, bounded, check_affine, check_axes, oriented, refused
+from model.imaging.reading.files import (
+    NO_ORIENTATION,
+    Stored,
+    as_float32,
+    bounded,
+    check_affine,
+    check_axes,
+    oriented,
+    refused,
+)
 from model.imaging.reading.planes import LPS_TO_RAS
 from model.imaging.reading.quiet import quiet
 from model.interface.errors import BadInput
@@ -50,11 +59,11 @@ def read_itk(path: Path) -> Stored:
     spacing = np.linalg.norm(_affine(reader)[:3, :3], axis=0)
     if not _knows_sides(fields, reader.GetDimension()):
         known = "spacings" in fields or "spacedirections" in fields or "elementspacing" in fields
-        flat = voxels.transpose(2, 1, 0).astype(np.float32)
+        flat = as_float32(voxels.transpose(2, 1, 0))
         return Stored(flat, np.diag([*spacing, 1.0]), spacing_known=known, hounsfield=True, warnings=(NO_ORIENTATION,))
     affine = LPS_TO_RAS @ _affine(reader)
     check_affine(path, affine)
-    turned, affine, index = oriented(voxels.transpose(2, 1, 0).astype(np.float32), affine)
+    turned, affine, index = oriented(as_float32(voxels.transpose(2, 1, 0)), affine)
     return Stored(turned, affine, frame_known=True, spacing_known=True, hounsfield=True, index=index)
 
 

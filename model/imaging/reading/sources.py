@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from model.imaging.reading.files import LIMIT_MIB, refused
+from model.interface.errors import BadInput
 
 MOST_FILES = 5000
 """Files of a folder or a zip."""
@@ -39,16 +40,20 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """The bytes, a member's inflated as they are read; raises BadInput where it doesn't inflate."""
+        """The bytes, a member's inflated as they are read; raises BadInput where anything doesn't inflate."""
         try:
-            with self.path.open("rb") if self.archive is None else self.archive.open(self.member) as stream:
+            stream = self.path.open("rb") if self.archive is None else self.archive.open(self.member)
+        except Exception as error:  # a damaged directory makes zipfile raise a dozen types
+            raise self._damaged() from error
+        try:
+            with stream:
                 yield stream
         except DAMAGE as error:
-            if self.archive is None:
-                raise
-            raise refused(
-                self.path, "a file in the zip can't be read", field="zip", found="damaged data", wanted="a whole zip"
-            ) from error
+            raise self._damaged() from error
+
+    def _damaged(self) -> BadInput:
+        what, field = ("a file in the zip can't be read", "zip") if self.archive else ("the file can't be read", "data")
+        return refused(self.path, what, field=field, found="damaged data", wanted="a whole file")
 
 
 def sources_of(path: Path) -> Iterator[Source]:
@@ -76,7 +81,7 @@ def _in_zip(path: Path) -> Iterator[Source]:
     try:
         archive = zipfile.ZipFile(path)
         members = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, ValueError) as error:
+    except Exception as error:  # as above
         raise refused(path, "the zip can't be read", field="zip", found="damaged data", wanted="a whole zip") from error
     _check_members(path, members)
     for info in members:  # the archive stays open for whoever holds a source

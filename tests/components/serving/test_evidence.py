@@ -202,6 +202,16 @@ def test_an_anonymised_series_is_written_about_all_the_same(tmp_path, kind):
     assert written.PatientID == ""
 
 
+@pytest.mark.parametrize("kind", ["seg", "sr"])
+def test_an_odd_uid_is_no_reason_to_print_it(tmp_path, kind):
+    folder = dicoms.save(tmp_path / "series", dicoms.slices_of(np.rint(voxels()), AFFINE))
+    odd = b"dccc9599087131742838cc1162a630fea87ba9bf61ac09bfda90d4adfa5ddaed"[: len(dicoms.STUDY)]
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes().replace(dicoms.STUDY.encode(), odd))
+    out = asked(folder).write_evidence(tmp_path / f"out.{kind}.dcm")  # a warning would be an error
+    assert odd in out.read_bytes()
+
+
 def test_what_can_not_be_written_is_refused_by_name(tmp_path):
     made = dicoms.slices_of(np.rint(voxels()), AFFINE)
     nowhere = dicoms.save(tmp_path / "a", [dicoms.with_(one, FrameOfReferenceUID=None) for one in made])

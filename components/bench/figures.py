@@ -11,6 +11,7 @@ from torch import Tensor
 
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
+from components.bench.paper import FIGURES as PAPER
 from components.bench.reading import read_ct_512x512x300
 from model.imaging.crop import crop
 from model.learning.losses import Clip, grpo, target_logprobs
@@ -42,7 +43,7 @@ def decode_3d_3rounds(checkpoint: Checkpoint) -> Comparison:
     said = dictated(noise(checkpoint.contract, random), ASKED[0], 3, checkpoint.vocabulary, random)
     return Comparison(
         ours=lambda: logprobs(together(checkpoint, [said])),
-        peer=lambda: rereading(checkpoint, said),
+        peer=lambda: rereading(checkpoint, said).gather(-1, torch.tensor(said.ids)[:, None])[:, 0],
         peer_is="the same functions, but each round encodes all pictures and prefills the whole row again",
         n=1,
     )
@@ -101,7 +102,7 @@ def grpo_update_g8(checkpoint: Checkpoint) -> Comparison:
 FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
     figure.__name__: figure
     for figure in (decode_3d_3rounds, decode_group8, decode_followup, grpo_update_g8, read_ct_512x512x300)
-}
+} | PAPER
 
 
 def _group(checkpoint: Checkpoint) -> list[Dictated]:

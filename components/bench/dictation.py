@@ -21,13 +21,13 @@ from model.interface.prompt import question_text
 from model.interface.question import Question
 from model.vlm import sampling
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import Ask, Engine
+from model.vlm.engine import Ask, Engine, Study
 from model.vlm.features import Features
 from model.vlm.forward import Memory, embed, hidden, logits
 from model.vlm.regions import features_of, inject
 from model.vlm.rollout import Rollout
 from model.vlm.sampling import Sampling
-from model.vlm.tokens import Strip, Vocabulary, ask, open_study
+from model.vlm.tokens import Strip, Vocabulary, ask, ask_again, open_study
 from model.vlm.tower import grid_of
 
 SHAPE, SPACING_MM = (128, 128, 64), (1.625, 1.625, 2.75)
@@ -67,16 +67,39 @@ def _box(prepared: Prepared, random: np.random.Generator) -> Box:
 
 def together(checkpoint: Checkpoint, said: Sequence[Dictated]) -> list[Rollout]:
     """Our way: every study is read once, its answers are rows that continue from there."""
-    engine = Engine(checkpoint, features=Features(0), studies=0)
     unlike = list({id(one.prepared): one.prepared for one in said}.values())
-    studies = dict(zip(map(id, unlike), engine.read(unlike), strict=True))
-    return answered(engine, [Ask(studies[id(one.prepared)], one.question) for one in said], said)
+    engine, studies = opened(checkpoint, unlike)
+    study_of = dict(zip(map(id, unlike), studies, strict=True))
+    return answered(engine, [Ask(study_of[id(one.prepared)], one.question) for one in said], said, {})
 
 
-def answered(engine: Engine, asks: Sequence[Ask], said: Sequence[Dictated], *, keep: bool = False) -> list[Rollout]:
-    """Open studies, asked together and told what to say."""
+def opened(checkpoint: Checkpoint, prepared: Sequence[Prepared]) -> tuple[Engine, list[Study]]:
+    """Studies read, by an engine that keeps no features from one measurement to the next."""
+    engine = Engine(checkpoint, features=Features(0), studies=0)
+    return engine, engine.read(prepared)
+
+
+def answered(
+    engine: Engine,
+    asks: Sequence[Ask],
+    said: Sequence[Dictated],
+    heard: dict[tuple[int, int], Tensor],
+    *,
+    keep: bool = False,
+) -> list[Rollout]:
+    """Open studies, asked together and told what to say.
+
+    heard: gains the scores float[vocab] at each (answer, place).
+    """
+    tell = sampling.dictated([one.ids for one in said])
+
+    def choose(scores: Tensor, rollouts: Sequence[Rollout]) -> list[tuple[int, float]]:
+        for row, rollout in zip(scores.log_softmax(-1), rollouts, strict=True):
+            heard[rollout.row, len(rollout.logprobs)] = row  # a row that waits is heard again once it goes on
+        return tell(scores, rollouts)
+
     roomy = Sampling(max_tokens=1 + max(len(one.ids) for one in said), max_boxes=20)
-    return engine.ask(asks, roomy, keep=keep, choose=sampling.dictated([one.ids for one in said]))
+    return engine.ask(asks, roomy, keep=keep, choose=choose)
 
 
 def logprobs(rollouts: Sequence[Rollout]) -> Tensor:
@@ -85,24 +108,28 @@ def logprobs(rollouts: Sequence[Rollout]) -> Tensor:
 
 
 @torch.no_grad()
-def rereading(checkpoint: Checkpoint, said: Dictated) -> Tensor:
-    """A peer's way: every round reads all pictures and the whole row so far anew; float[tokens].
+def rereading(checkpoint: Checkpoint, said: Dictated, before: Rollout | None = None) -> Tensor:
+    """A peer's way: every round reads all pictures and the whole row so far anew; float[tokens, vocab].
 
-    Within a round it keeps keys and values, as any server does.
+    Within a round it keeps keys and values, as any server does. before: the answer that is followed up.
     """
     vocabulary, contract = checkpoint.vocabulary, checkpoint.contract
     pictures = list(said.prepared.slices)
     shared = open_study(vocabulary, [grid_of(p.shape, contract) for p in pictures], 3, contract)
-    row = _joined(shared, ask(shared, vocabulary, question_text(said.question, ())))
+    words = question_text(said.question, ())
+    if before:
+        pictures += [p for step in before.steps if step.box for p in crop(said.prepared, step.box, contract)]
+    branch = ask_again(before.branch, vocabulary, words) if before else ask(shared, vocabulary, words)
+    row = _joined(shared, branch)
     found: list[Tensor] = []
     for words in _rounds(said.ids, vocabulary.box_close):
         memory = Memory(len(checkpoint.vlm.model.language_model.layers))
         scores = _read(checkpoint, row, 0, features_of(checkpoint.vlm, pictures, contract), memory)
         for token in words[:-1]:
-            found.append(scores[token])
+            found.append(scores)
             row.write([token])
             scores = _read(checkpoint, row, len(row) - 1, [], memory)
-        found.append(scores[words[-1]])
+        found.append(scores)
         row.write(words[-1:])
         box = grammar.last_box(vocabulary.text(words))
         if isinstance(box, Box):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
+from components.bench.paper import FIGURES as PAPER
 from components.bench.reading import read_ct_512x512x300
 from components.bench.tracing import mask_to_trace_2d, mask_to_trace_3d
 from model.imaging.crop import crop
@@ -43,7 +44,7 @@ def decode_3d_3rounds(checkpoint: Checkpoint) -> Comparison:
     said = dictated(noise(checkpoint.contract, random), ASKED[0], 3, checkpoint.vocabulary, random)
     return Comparison(
         ours=lambda: logprobs(together(checkpoint, [said])),
-        peer=lambda: rereading(checkpoint, said),
+        peer=lambda: rereading(checkpoint, said).gather(-1, torch.tensor(said.ids)[:, None])[:, 0],
         peer_is="the same functions, but each round encodes all pictures and prefills the whole row again",
         n=1,
     )
@@ -110,7 +111,7 @@ FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
         mask_to_trace_2d,
         mask_to_trace_3d,
     )
-}
+} | PAPER
 
 
 def _group(checkpoint: Checkpoint) -> list[Dictated]:

@@ -32,6 +32,10 @@ class Comparison:
     """Largest absolute difference that another order of fp32 sums may make; None where the two may differ."""
     picture: Callable[[Tensor, Tensor], Image.Image] | None = None
     """What each gave, (ours, peer), side by side."""
+    once: bool = False
+    """A run takes minutes: the one that shows whether they agree is the one that is timed."""
+    model: str = ""
+    """What it ran on, where that isn't the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ class Compared:
 def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
     """Raises Failure when the two ways disagree."""
     torch.set_num_threads(1)
-    ours, ours_mb = _with_peak(comparison.ours)
-    peer, peer_mb = _with_peak(comparison.peer)
-    apart = float((ours - peer).abs().max())
+    ours, ours_mb, first = _with_peak(comparison.ours)
+    peer, peer_mb, peers_first = _with_peak(comparison.peer)
+    apart = _apart(ours, peer)
     if comparison.tolerance is not None and not apart <= comparison.tolerance:
         raise Failure(
             "the two ways disagree, so their costs can't be compared",
@@ -63,7 +67,8 @@ def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
             next="pytest tests/model",
         )
     picture = comparison.picture(ours, peer) if comparison.picture else None
-    seconds = [(_seconds(comparison.ours), _seconds(comparison.peer)) for _ in range(repeats)]
+    seconds = [(_seconds(comparison.ours), _seconds(comparison.peer)) for _ in range(0 if comparison.once else repeats)]
+    seconds = seconds or [(first, peers_first)]
     least_ours, least_peer = (min(column) for column in zip(*seconds, strict=True))
     return Compared(Cost(least_ours, ours_mb), Cost(least_peer, peer_mb), apart, picture)
 
@@ -74,12 +79,19 @@ def _seconds(work: Callable[[], Tensor]) -> float:
     return time.thread_time() - began
 
 
-def _with_peak(work: Callable[[], Tensor]) -> tuple[Tensor, int | None]:
-    """What it gives, and the process's peak of resident memory meanwhile, MB."""
+def _apart(ours: Tensor, peer: Tensor) -> float:
+    """Largest difference; NaN where one is finite and the other isn't. What both ban (-inf) is equal."""
+    banned = ours.isneginf() & peer.isneginf()
+    return float((ours - peer).masked_fill(banned, 0.0).abs().max())
+
+
+def _with_peak(work: Callable[[], Tensor]) -> tuple[Tensor, int | None, float]:
+    """What it gives, the process's peak of resident memory meanwhile, MB, and its CPU seconds."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far, see proc(5)
+    began = time.thread_time()
     given = work()
-    return given, _peak_mb()
+    return given, _peak_mb(), time.thread_time() - began
 
 
 def _peak_mb() -> int | None:

@@ -64,7 +64,7 @@ def describe(name: str, comparison: Comparison, compared: Compared, checkpoint: 
         "n": comparison.n,
         "machine": f"{cpu()}, 1 thread, torch {torch.__version__}",
         "commit": commit(),
-        "checkpoint": checkpoint,
+        "checkpoint": comparison.model or checkpoint,
         "command": f"python -m components.bench {name}",
     }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.bench import figures
+from components.bench import figures, paper
 from components.bench.figures import FIGURES
 from components.bench.measure import Comparison, compare
 from components.bench.run import BenchConfig, run
@@ -13,6 +13,14 @@ from model.vlm import checkpoint as folders
 from tests.components import world
 
 KEYS = {"figure", "ratio", "ours", "peer", "peer_is", "equal", "n", "machine", "commit", "checkpoint", "command"}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's figures, on a model and slices that cost nothing."""
+    monkeypatch.setattr(paper, "SIZE", world.SIZE)
+    geometry = {"image_side": 56, "volume_side": 56, "crop_side": 28, "slices": 3}
+    monkeypatch.setattr(paper, "CONTRACT", paper.CONTRACT.model_copy(update=geometry))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,13 +52,13 @@ def contract_of(family: str) -> Contract:
 def tiny_weights(family: str, checkpoint: Checkpoint):
     """A random model of the family with its own peculiarities: windows and CLIP's pixels, or deepstack and QK norms."""
     token = checkpoint.tokenizer.convert_tokens_to_ids
-    shared = {
+    shared: dict[str, Any] = {
         "image_token_id": token("<|image_pad|>"),
         "video_token_id": token("<|video_pad|>"),
         "vision_start_token_id": token("<|vision_start|>"),
         "vision_end_token_id": token("<|vision_end|>"),
     }
-    text = {
+    text: dict[str, Any] = {
         "vocab_size": len(checkpoint.tokenizer),
         "hidden_size": 48,
         "intermediate_size": 96,
@@ -67,7 +68,13 @@ def tiny_weights(family: str, checkpoint: Checkpoint):
         "bos_token_id": None,
         "eos_token_id": token("<|im_end|>"),
     }
-    vision = {"depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 48}
+    vision: dict[str, Any] = {
+        "depth": 3,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "out_hidden_size": 48,
+    }
     torch.manual_seed(2)
     if family == "qwen2_5_vl":
         rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]}

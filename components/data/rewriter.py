@@ -157,7 +157,7 @@ def _stretches(text: str) -> list[str]:
 
 
 def _facts(words: str, names: re.Pattern[str]) -> dict[str, object]:
-    """What a stretch says. Names, sides and relations in their order, or "left is larger than right" could be turned."""
+    """What a stretch says; names, sides and relations in their order, or a comparison could be turned round."""
     return {
         "names": _in_order(names.findall(words)),
         "sides": _in_order(SIDE_WORDS.findall(words)),

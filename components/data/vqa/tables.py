@@ -21,6 +21,8 @@ CHUNK = 1 << 18
 """Characters read of a JSON file at a time."""
 LONGEST_ENTRY = 1 << 22
 """Characters of one entry of a JSON list, or of one line."""
+AFTER = tuple(",:]} \t\r\n")
+"""What a value of JSON ends before."""
 BATCH = 64
 """Rows of a parquet file that are in memory at a time; they may hold pictures."""
 
@@ -162,7 +164,8 @@ class _Entries:
                 continue
             except (ValueError, RecursionError) as error:
                 raise as_published(self.name, what, str(error)[:80], "a JSON value") from error
-            if end < len(self.text) or not self.more():  # a number may go on in the next piece
+            # a number may go on in the next piece: "1" of "1.5", "1." too
+            if self.text[end : end + 1] in AFTER or not self.more():
                 self.at = end
                 return value
 

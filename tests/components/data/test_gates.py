@@ -85,7 +85,7 @@ OVERLAPPING = [
 @pytest.mark.parametrize("pair", OVERLAPPING)
 @pytest.mark.parametrize("splits", list(product(SPLITS, SPLITS)))
 def test_sets_that_share_people_are_in_one_split_or_refused(pair, splits):
-    entries = [entry(f"s{k}", *pair[k], splits[k]) for k in (0, 1)]
+    entries = [Entry(f"s{k}", pair[k][0], pair[k][1], splits[k]) for k in (0, 1)]
     if splits[0] == splits[1]:
         check_sets(entries)
     else:

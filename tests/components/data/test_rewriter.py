@@ -137,7 +137,7 @@ def dripping(handler: BaseHTTPRequestHandler, _: dict) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "100000")
     handler.end_headers()
-    for _ in range(300):
+    for _piece in range(300):
         handler.wfile.write(b" ")
         handler.wfile.flush()
         time.sleep(0.02)

@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from components.data.vqa.item import Item, Report
+from components.data.vqa.registry import adapter
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -199,6 +202,12 @@ def deep_tumor_vqa(root: Path) -> Path:
     put_csv(root / "train/train_qa.csv", [row(7, image_id="BDMAP_00000002"), row(8, image_id="BDMAP_00000009")])
     put(root / "train/ct/BDMAP_00000002/ct.nii.gz")
     return root
+
+
+def read(name: str, root: Path, split: str = "") -> tuple[dict[str, Item], Report]:
+    """(items by id, what was left out)."""
+    report = Report()
+    return {item.id: item for item in adapter(name).items(root, split, report)}, report
 
 
 LAYOUTS = {

@@ -8,6 +8,7 @@ is counted by reason.
 The facts are words on a list. A wrong finding said in words of no list passes: let people read a sample.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -111,7 +112,8 @@ def rewrite(
     endpoint that can't be used; an endpoint that fails raises nothing.
     """
     stream, known = iter(traces), _names(names)
-    with _Endpoint(config, summary) as endpoint, ThreadPoolExecutor(config.concurrency) as pool:
+    endpoint = _Endpoint(config, summary)
+    with ThreadPoolExecutor(config.concurrency) as pool:
         while some := list(islice(stream, 4 * config.concurrency)):
             for one in pool.map(lambda trace: _one(trace, endpoint, config, known), some):
                 summary.count(one)
@@ -189,18 +191,9 @@ class _Endpoint:
         key = os.environ.get(config.key_variable, "")
         _check(config, key)
         self.url = f"{config.url.rstrip('/')}/chat/completions"
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # neither proxies nor .netrc of the environment: the key goes to this host alone
-        self.client = httpx.Client(
-            headers=headers, timeout=config.timeout_s, follow_redirects=False, trust_env=False,
-            limits=httpx.Limits(max_connections=config.concurrency),
-        )  # fmt: skip
-
-    def __enter__(self) -> "_Endpoint":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
+        # nothing is inflated: a small reply could become a large one
+        self.headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self.tls = httpx.create_ssl_context(trust_env=False)
 
     def say(self, trace: str) -> str:
         """The reply's text; raises _NoReply."""
@@ -210,8 +203,8 @@ class _Endpoint:
                 time.sleep(self.config.pause_s * 2 ** (k - 1))
             self._spend()
             try:
-                status, body = self._post(trace)
-            except httpx.TimeoutException:
+                status, body = asyncio.run(self._post(trace))
+            except TimeoutError:
                 reason = "too late"
                 continue
             except httpx.HTTPError:
@@ -230,22 +223,24 @@ class _Endpoint:
                 raise _NoReply("the budget is spent")
             self.summary.calls += 1
 
-    def _post(self, trace: str) -> tuple[int, bytes]:
-        """(status, body), no more of it than is allowed."""
+    async def _post(self, trace: str) -> tuple[int, bytes]:
+        """(status, body), no more of it than is allowed; raises TimeoutError, also where bytes only drip."""
         config = self.config
         turns = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": trace}]
         asked = {"model": config.model, "messages": turns, "temperature": config.temperature, "stream": False}
-        ends = time.monotonic() + config.timeout_s
         body = bytearray()
-        with self.client.stream("POST", self.url, json=asked) as reply:
+        # neither proxies nor .netrc of the environment: the key goes to this host alone
+        async with (
+            asyncio.timeout(config.timeout_s),
+            httpx.AsyncClient(headers=self.headers, timeout=None, trust_env=False, verify=self.tls) as client,
+            client.stream("POST", self.url, json=asked, follow_redirects=False) as reply,
+        ):
             if reply.status_code != 200:
                 return reply.status_code, b""
-            for piece in reply.iter_bytes():
+            async for piece in reply.aiter_raw():
                 body += piece
                 if len(body) > config.largest_reply:
                     raise _NoReply("the reply is too large")
-                if time.monotonic() > ends:  # a server that drips passes httpx's own limit, which is a read's
-                    raise httpx.ReadTimeout("")
         return 200, bytes(body)
 
 

@@ -164,8 +164,10 @@ class _Entries:
                 continue
             except (ValueError, RecursionError) as error:
                 raise as_published(self.name, what, str(error)[:80], "a JSON value") from error
+            after = self.text[end : end + 1]
             # a number may go on in the next piece: "1" of "1.5", "1." too
-            if self.text[end : end + 1] in AFTER or not self.more():
+            whole = bool(after) and (after in AFTER or not isinstance(value, int | float))
+            if whole or len(self.text) - self.at > LONGEST_ENTRY or not self.more():
                 self.at = end
                 return value
 

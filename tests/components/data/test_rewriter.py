@@ -1,5 +1,6 @@
 """Against a real server on this machine that answers well, late, wrongly, or with ill intent."""
 
+import gzip
 import json
 import logging
 import threading
@@ -143,10 +144,23 @@ def dripping(handler: BaseHTTPRequestHandler, _: dict) -> None:
         time.sleep(0.02)
 
 
+def dripping_headers(handler: BaseHTTPRequestHandler, _: dict) -> None:
+    for letter in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 300:
+        handler.wfile.write(bytes([letter]))
+        handler.wfile.flush()
+        time.sleep(0.02)
+
+
 FAILING: dict[str, tuple[Handler, str, dict]] = {
     "slow": (slowly, "too late", {"timeout_s": 0.2}),
     "dripping": (dripping, "too late", {"timeout_s": 0.3}),
+    "dripping headers": (dripping_headers, "too late", {"timeout_s": 0.3}),
     "huge": (lambda h, _: reply(h, b" " * 5_000_000), "the reply is too large", {}),
+    "compressed": (
+        lambda h, _: reply(h, gzip.compress(completion(GOOD)), **{"Content-Encoding": "gzip"}),
+        "not a chat completion",
+        {},
+    ),
     "HTML": (lambda h, _: reply(h, b"<html>Welcome</html>"), "not a chat completion", {}),
     "other JSON": (lambda h, _: reply(h, b'{"choices": []}'), "not a chat completion", {}),
     "no text": (lambda h, _: reply(h, b'{"choices": [{"message": {"content": null}}]}'), "not a chat completion", {}),

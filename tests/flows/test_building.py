@@ -101,6 +101,29 @@ def test_a_damaged_case_is_named_with_its_file(masks, at, tmp_path_factory):
     assert not (at / "mine" / shards.MANIFEST).exists()
 
 
+def test_one_picture_in_two_splits_stops_the_build_and_is_named(masks, at, tmp_path_factory):
+    root = tmp_path_factory.mktemp("twice") / "set"
+    shutil.copytree(masks, root)
+    for kind in ("images", "labels"):
+        shutil.copy(root / kind / "case-3.nii.gz", root / kind / "case-99.nii.gz")
+    lines = [f"case-{k}\tperson-{k}\ttrain" for k in range(24)] + ["case-99\tsomebody-else\ttest"]
+    (root / "subjects.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(BadInput, match="nearly one picture") as told:
+        say("build", "--source", f"folder={root}", "--out", "mine")
+    assert "in test and" in told.value.where or "in train and" in told.value.where
+    assert not (at / "mine" / shards.MANIFEST).exists()
+
+
+def test_one_person_in_two_splits_stops_the_build_before_it_begins(masks, at, tmp_path_factory):
+    root = tmp_path_factory.mktemp("person") / "set"
+    shutil.copytree(masks, root)
+    lines = [f"case-{k}\tperson-{k // 2}\t{'train' if k else 'test'}" for k in range(24)]
+    (root / "subjects.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(BadInput, match="a person is in two splits"):
+        say("build", "--source", f"folder={root}", "--out", "mine")
+    assert not (at / "mine").exists()
+
+
 @pytest.mark.parametrize("source", ["nosuch=/tmp", "folder=/nowhere"])
 def test_a_source_that_can_not_be_is_told(at, source):
     with pytest.raises(BadInput) as told:

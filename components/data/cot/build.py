@@ -6,6 +6,7 @@ A shard's bytes depend on the seed, its cases and this code, not on the workers 
 written last: a build that was stopped, however hard, goes on with the first shard that has none.
 """
 
+import base64
 import hashlib
 import json
 from collections import Counter
@@ -19,15 +20,20 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.data import gates
 from components.data.cot import exchange, families
 from components.data.cot.families import Proposal
 from components.data.cot.studies import Cutting, studies
 from components.data.cot.style import Style
 from components.data.cot.wording import Words
+from components.data.duplicates import LOOKED_AT, Print, print_of
+from components.data.gates import Entry, Stored
 from components.data.sources import registry
 from components.data.sources.case import Case, Labelled
 from model.imaging import shards
+from model.imaging.prepare import prepare
 from model.imaging.shards import Study
+from model.interface.contract import Contract
 from model.interface.errors import BadInput
 from model.interface.question import Question
 from model.interface.writing import write_text
@@ -80,6 +86,27 @@ class Shard:
         return shards.part_of(self.split, self.number)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Seen:
+    """What gates are told of a study once its pixels are gone."""
+
+    study: str
+    facts: Stored
+    print: Print
+
+    @classmethod
+    def of(cls, study: Study) -> "Seen":
+        return cls(study.id, Stored.of(study), print_of(prepare(study.volume, Contract())))
+
+    def to_json(self) -> list[Any]:
+        return [
+            self.study,
+            self.facts.subject,
+            self.print.hashes,
+            base64.b85encode(self.print.small.tobytes()).decode(),
+        ]
+
+
 def plan(config: CotConfig) -> list[Shard]:
     """Every shard, in the order of sources and cases; cases are listed, not opened."""
     made: list[Shard] = []
@@ -112,10 +139,15 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     cutting = Cutting(config.slices, shard.source.least_cnr)
     proposed: list[Proposal] = []
     count: Counter[int] = Counter()
+    seen: list[Seen] = []
 
     def stream() -> Iterator[Study]:
         for case in shard.cases:
-            for study, sight in studies(case, opened(case), cutting, shard.split, random):
+            labelled = opened(case)
+            if labelled.sides == "patient":
+                gates.check_sides([(case.study, labelled.outlines, labelled.volume.shape[0])])
+            for study, sight in studies(case, labelled, cutting, shard.split, random):
+                seen.append(Seen.of(study))
                 count[study.volume.dimension] += 1
                 proposed.extend(families.proposals(sight, random))
                 yield study
@@ -126,7 +158,8 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     kept = exchange.chosen(met, wanted, random)
     made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random)
     shards.write_questions(config.out, shard.name, made)
-    return _receipt(shard, config, count, proposed, made)
+    gates.check_schema(made, {one.study: one.facts for one in seen})
+    return _receipt(shard, config, count, proposed, made, seen)
 
 
 def opened(case: Case) -> Labelled:
@@ -152,6 +185,9 @@ def make_all(
     """The shards of a plan, as `run`."""
     if not todo:
         raise BadInput("nothing to build from", where="sources, found no case, wanted some", next="name other sources")
+    people = [Entry(case.study, case.source, case.subject, shard.split) for shard in todo for case in shard.cases]
+    gates.check_people(people)
+    gates.check_sets(people)
     config.out.mkdir(parents=True, exist_ok=True)
     _forget_others(config.out, {shard.name for shard in todo})
     missing = [shard for shard in todo if not is_made(shard, config)]
@@ -161,9 +197,21 @@ def make_all(
     for receipt in _made(missing, config):
         done += 1
         report(done, len(todo), receipt)
-    shards.seal(config.out)
     receipts = [json.loads(receipt_file(config.out, shard.name).read_text()) for shard in todo]
+    check_pictures(receipts)
+    shards.seal(config.out)
     return summary(receipts)
+
+
+def check_pictures(receipts: Iterable[dict[str, Any]]) -> int:
+    """See `gates.check_pictures`; a finished build is not sealed where it fails."""
+    entries, prints = [], []
+    for receipt in receipts:
+        for study, subject, hashes, small in receipt["prints"]:
+            entries.append(Entry(study, "", subject, receipt["split"]))
+            pixels = np.frombuffer(base64.b85decode(small), np.uint8)
+            prints.append(Print(tuple(hashes), pixels.reshape(len(hashes), LOOKED_AT, LOOKED_AT)))
+    return gates.check_pictures(entries, prints)
 
 
 def _made(missing: Sequence[Shard], config: CotConfig) -> Iterator[dict[str, Any]]:
@@ -217,6 +265,7 @@ def _receipt(
     count: Counter[int],
     proposed: Sequence[Proposal],
     made: Sequence[Question],
+    seen: Sequence[Seen],
 ) -> dict[str, Any]:
     receipt = {
         "shard": shard.name,
@@ -228,10 +277,11 @@ def _receipt(
         "proposed": len(proposed),
         "questions": {f"{d}d": sum(q.dimension == d for q in made) for d in (2, 3)},
         "files": _files(config.out, shard.name),
+        "prints": [one.to_json() for one in seen],
     }
     file = receipt_file(config.out, shard.name)
     file.parent.mkdir(exist_ok=True)
-    write_text(file, json.dumps(receipt, indent=1) + "\n")
+    write_text(file, json.dumps(receipt) + "\n")
     return receipt
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from components.data.cot.things import Sight, cut, slice_of, things
+from components.data.gates import person
 from components.data.sources.case import Case, Labelled, Outline
 from components.data.sources.ontology import entry
 from model.imaging.shards import STORED, Study
@@ -58,8 +59,8 @@ def digest_of(case: Case) -> str:
 
 
 def subject_of(case: Case) -> str:
-    """A person's name in the data set: 12 hex digits."""
-    return hashlib.sha256(f"{case.source}|subject|{case.subject}".encode()).hexdigest()[:12]
+    """A person's name in the data set, the same in every set known to hold them: 12 hex digits."""
+    return hashlib.sha256(f"subject|{person(case.source, case.subject)}".encode()).hexdigest()[:12]
 
 
 def contrast_to_noise(voxels: np.ndarray, outline: Outline) -> float:

@@ -157,7 +157,7 @@ FAILING: dict[str, tuple[Handler, str, dict]] = {
     "dripping headers": (dripping_headers, "too late", {"timeout_s": 0.3}),
     "huge": (lambda h, _: reply(h, b" " * 5_000_000), "the reply is too large", {}),
     "compressed": (
-        lambda h, _: reply(h, gzip.compress(completion(GOOD)), **{"Content-Encoding": "gzip"}),
+        lambda h, _: reply(h, gzip.compress(completion(GOOD)), 200, **{"Content-Encoding": "gzip"}),
         "not a chat completion",
         {},
     ),

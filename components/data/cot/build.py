@@ -23,11 +23,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.data import gates
 from components.data.cot import exchange, families
 from components.data.cot.families import Proposal
+from components.data.cot.rewriting import rewritten
 from components.data.cot.studies import Cutting, studies
 from components.data.cot.style import Style
 from components.data.cot.wording import Words
 from components.data.duplicates import LOOKED_AT, Print, print_of
 from components.data.gates import Entry, Stored
+from components.data.rewriter import RewriterConfig, Summary
 from components.data.sources import registry
 from components.data.sources.case import Case, Labelled
 from model.imaging import shards
@@ -72,6 +74,8 @@ class CotConfig(BaseModel):
     held_out: tuple[float, float] = (0.05, 0.1)
     """Shares of subjects in val and test, of a set that brings no split of its own."""
     style: Style = Style()
+    rewriter: RewriterConfig | None = None
+    """An endpoint that may say rationales in other words; without one, and where it fails, the grammar's stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +161,16 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     met = exchange.groups(proposed, random, config.style.options)
     kept = exchange.chosen(met, wanted, random)
     made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random)
+    told = Summary()
+    if config.rewriter:
+        names = {thing.name for p in proposed for thing in p.sight.things} | {
+            name for p in proposed for name in p.about
+        }
+        made = rewritten(made, config.rewriter, told, sorted(names))
     shards.write_questions(config.out, shard.name, made)
     gates.check_schema(made, {one.study: one.facts for one in seen})
-    return _receipt(shard, config, count, proposed, made, seen)
+    words = {"accepted": told.accepted, "refused": dict(sorted(told.refused.items()))} if config.rewriter else None
+    return _receipt(shard, config, count, len(proposed), made, seen, words)
 
 
 def opened(case: Case) -> Labelled:
@@ -263,9 +274,10 @@ def _receipt(
     shard: Shard,
     config: CotConfig,
     count: Counter[int],
-    proposed: Sequence[Proposal],
+    proposed: int,
     made: Sequence[Question],
     seen: Sequence[Seen],
+    words: dict[str, Any] | None,
 ) -> dict[str, Any]:
     receipt = {
         "shard": shard.name,
@@ -274,9 +286,10 @@ def _receipt(
         "plan": plan_digest(shard, config),
         "cases": len(shard.cases),
         "studies": {f"{d}d": count[d] for d in (2, 3)},
-        "proposed": len(proposed),
+        "proposed": proposed,
         "questions": {f"{d}d": sum(q.dimension == d for q in made) for d in (2, 3)},
         "files": _files(config.out, shard.name),
+        **({"rewritten": words} if words else {}),
         "prints": [one.to_json() for one in seen],
     }
     file = receipt_file(config.out, shard.name)

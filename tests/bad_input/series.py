@@ -1,5 +1,6 @@
 """Broken DICOM series: folders and zips of slices that are shuffled, doubled, lost, moved, mixed."""
 
+import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -142,6 +143,16 @@ def spoiled(folder: Path) -> Path:
     return path
 
 
+def wrong_length(folder: Path) -> Path:
+    """The member's compressed bytes end early, says the directory and its own header."""
+    path = archive(("a.dcm", raw(head()[0])))(folder)
+    whole = bytearray(path.read_bytes())
+    for at in (18, whole.index(b"PK\x01\x02") + 20):
+        whole[at : at + 4] = struct.pack("<I", 20)
+    path.write_bytes(whole)
+    return path
+
+
 def zip_of(content: Content) -> Callable[[Path], Path]:
     return file_of("series.zip", content)
 
@@ -183,6 +194,7 @@ FAULTS: tuple[tuple[str, str, Callable[[Path], Path], Sequence[str]], ...] = (
     ("locked", "a zip with a password", locked, ("encrypted",)),
     ("torn zip", "a zip without its end", torn, ("damaged data", "a whole zip")),
     ("spoiled zip", "a zip with wrong bytes in its member", spoiled, ("damaged data", "a whole file")),
+    ("zip cut inside", "a zip with 20 bytes of its member", wrong_length, ("damaged data", "a whole file")),
     ("crowded zip", "a zip of 5001 files", archive(*[(f"{k}.dcm", b"") for k in range(5001)]), ("5001 files", "5000")),
     ("zip bomb", "a MiB that inflates to a GiB", zip_of(lambda: zipped("a.dcm", raw(head()[0]), 1024)),
      ("1024 MiB once inflated", "512 MiB")),

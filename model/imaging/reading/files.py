@@ -110,7 +110,10 @@ def as_float32(values: np.ndarray) -> np.ndarray:
 def check_index(path: Path, what: str, index: int, n: int) -> None:
     """A frame, a volume or a picture that was asked for must be there; raises BadInput."""
     if not 0 <= index < n:
-        raise refused(path, f"no such {what}", field="--index", found=index, wanted=f"0 to {n - 1}")
+        wanted = f"0 to {n - 1}"
+        raise refused(
+            path, f"no such {what}", field="--index", found=index, wanted=wanted, next=f"give one of {wanted}"
+        )
 
 
 def check_axes(path: Path, affine: np.ndarray) -> None:

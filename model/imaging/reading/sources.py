@@ -18,8 +18,8 @@ from model.interface.errors import BadInput
 
 MOST_FILES = 5000
 """Files of a folder or a zip."""
-DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-"""What inflating raises."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+"""What reading and inflating raise."""
 JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 

@@ -48,16 +48,24 @@ def question_about(
     file: Path, question: str, options: tuple[str, ...], declared: Declared | None
 ) -> tuple[Volume, Question]:
     """The first half of `ask`: within a second of a bad file or question, nothing slow is loaded before."""
-    words = _checked(question, options)
+    volume, [asked] = questions_about(file, [(question, options)], declared)
+    return volume, asked
+
+
+def questions_about(
+    file: Path, asked: Sequence[tuple[str, tuple[str, ...]]], declared: Declared | None
+) -> tuple[Volume, list[Question]]:
+    """A file and what is asked about it: (text, options) each. Raises BadInput (file, words)."""
+    words = [_checked(text, options) for text, options in asked]
     volume = read_volume(file, declared)
-    asked = _question(volume, *words)
-    if asked.laterality and not volume.frame_known:
+    questions = [_question(volume, *some) for some in words]
+    if any(question.laterality for question in questions) and not volume.frame_known:
         raise BadInput(
             "left and right are not known in this file, so this can't be asked",
             where=f"{file.name}, orientation: found none, wanted the patient's left and right",
             next="add --radiological if column 0 is the patient's right, or say 'left side of the image'",
         )
-    return volume, asked
+    return volume, questions
 
 
 def answered(

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.data.release import rows, writing
 from components.data.release.reading import resized, samples, told
-from components.data.release.rows import Pictures, conversations, tasks
+from components.data.release.rows import conversations, tasks
 from components.data.release.writing import SHOWN, answer_text, write
 from components.data.vqa.item import Report
 from components.training.examples import answer_of, in_model_space
@@ -98,6 +97,7 @@ def test_what_is_written_is_read_again(folder, tmp_path_factory, asked, slices):
         assert found.trace.endswith(answer_text(question, places))
         assert goal.ground_truth == (question.letter or question.reply)
         assert goal.prompt == row.messages[:2]
+        assert goal.image_ids == found.shown == row.image_ids[: row.messages[1].content.count(rows.PLACE)]
         assert goal.facts["subject"] == row.facts["subject"] == "9861"
         if question.id in back:
             sample = back[question.id]
@@ -171,26 +171,3 @@ def test_an_interrupted_writing_leaves_nothing(folder, tmp_path, monkeypatch):
 
 def test_the_default_contract_has_the_paper_s_geometry():
     assert (SHOWN.image_side, SHOWN.volume_side, SHOWN.slices, SHOWN.factor) == (252, 252, 32, 28)
-
-
-def put(root, kind: str, some: list[dict], schema: pa.Schema | None = None) -> None:
-    (root / kind).mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(some, schema), root / kind / "train-00000.parquet")
-
-
-def test_two_pictures_of_one_basename_stay_two(tmp_path):
-    put(tmp_path, "images", [
-        {"image_id": "a", "path": "x/1.png", "bytes": b"one"}, {"image_id": "b", "path": "y/1.png", "bytes": b"two"},
-    ])  # fmt: skip
-    pictures = Pictures(tmp_path)
-    assert (pictures["a"], pictures["b"]) == (b"one", b"two")
-    with pytest.raises(BadInput, match="layout"):
-        pictures["c"]
-
-
-def test_one_id_of_two_pictures_is_refused(tmp_path):
-    one = {"image_id": "a", "path": "1", "bytes": b"one"}
-    put(tmp_path, "images", [one, one | {"bytes": b"two"}])
-    with pytest.raises(BadInput) as caught:
-        Pictures(tmp_path)
-    assert "'a' of two pictures" in caught.value.where

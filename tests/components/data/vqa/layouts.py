@@ -188,7 +188,7 @@ def radgenome_chestct(root: Path) -> Path:
 
 def deep_tumor_vqa(root: Path) -> Path:
     def row(k: int, **changes: Any) -> dict[str, Any]:
-        question = "How large is hepatitis B: the spleen?"
+        question = "In hepatitis A: how large is the spleen?"
         return {"qid": f"bench_{k:05d}", "image_id": "BDMAP_00000001", "spacing": "[0.83 0.83 5.0]",
                 "shape": "(512, 512, 116)", "question": question, "answer": "Normal (no splenomegaly)",
                 "mc_question": f"{question} A: Normal (no splenomegaly) B: Moderate C: Severe D: Mild",

@@ -8,7 +8,7 @@ from tests.components.data.vqa.layouts import read
 def test_deep_tumor_vqa_takes_options_from_inside_the_question(tmp_path):
     items, report = read("deep_tumor_vqa", layouts.deep_tumor_vqa(tmp_path))
     assert items["bench_00000"].options == ("Normal (no splenomegaly)", "Moderate", "Severe", "Mild")
-    assert items["bench_00000"].text == "How large is hepatitis B: the spleen?"
+    assert items["bench_00000"].text == "In hepatitis A: how large is the spleen?"
     assert items["bench_00007"].split == "train"
     assert report.unused == {
         "spacing or shape isn't three lengths": 1,

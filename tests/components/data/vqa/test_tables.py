@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.data.vqa import tables
@@ -17,6 +17,7 @@ ENTRIES = st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=6)
 
 
 @given(entries=ENTRIES, indent=st.sampled_from([None, 1]), chunk=st.integers(1, 40), before=VALUES)
+@example(entries=[{"a": -1.5e-7}], indent=None, chunk=1, before=-1.5e-7)
 def test_a_list_read_in_pieces_is_what_json_reads(tmp_path_factory, entries, indent, chunk, before):
     path = tmp_path_factory.getbasetemp() / "entries.json"
     with pytest.MonkeyPatch.context() as patch:

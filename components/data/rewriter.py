@@ -48,7 +48,7 @@ RELATED = re.compile("|".join(rf"(?P<{fact}>\b(?:{spelled})\b)" for fact, spelle
 FOREIGN = re.compile(
     r"<|>|\||```|https?:|\b(?:ignore|disregard|instructions?|prompt|system|assistant|user|as an ai|language model)\b"
 )
-"""What no rationale holds once its boxes are taken out: tags, code, links, and words to whoever reads it."""
+"""What hardly a rationale holds once its boxes are taken out: tags, code, links, and words to whoever reads it."""
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -132,7 +132,7 @@ def why_changed(before: str, after: str, names: re.Pattern[str], longest: float 
     if len(after) > longest * len(before):
         return "too long"
     for old, new in zip(_stretches(before), _stretches(after), strict=True):
-        if FOREIGN.search(new):
+        if not set(FOREIGN.findall(new)) <= set(FOREIGN.findall(old)):
             return "words that no rationale holds"
         if old.strip() and not re.search(r"\w", new):
             return "a stretch without words"

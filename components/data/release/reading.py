@@ -8,7 +8,7 @@ is counted by reason.
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, sqrt
 from pathlib import Path
 from string import ascii_uppercase
@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from components.data.release.rows import PLACE, Conversation, Pictures, conversations
 from components.data.vqa.item import Report
 from components.data.vqa.tables import as_published
+from model.imaging import shards
 from model.imaging.shards import Study
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
@@ -70,6 +71,31 @@ def samples(root: Path, report: Report | None = None) -> Iterator[Sample]:
             pictures = Pictures(root)
         report.used += 1
         yield _sample(row, found, [pictures[one] for one in found.shown] if pictures else [])
+
+
+def to_shards(root: Path, folder: Path, split: str, report: Report | None = None) -> None:
+    """A release -> a sealed folder that trains and evaluates like one of ours, all of it in one split.
+
+    Text alone has nothing to be trained on here: it is left out and counted.
+    """
+    report = report or Report()
+    asked: list[Question] = []
+    stored: set[str] = set()
+
+    def stream() -> Iterator[Study]:
+        for sample in samples(root, report):
+            if sample.study is None:
+                report.used -= 1
+                report.leave_out(sample.question.id, "text alone")
+                continue
+            asked.append(replace(sample.question, split=split))
+            if sample.study.id not in stored:
+                stored.add(sample.study.id)
+                yield replace(sample.study, split=split)
+
+    shards.write_studies(folder, split, stream())
+    shards.write_questions(folder, split, asked)
+    shards.seal(folder)
 
 
 def told(row: Conversation) -> Told:

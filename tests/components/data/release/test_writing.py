@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.data.release import rows, writing
-from components.data.release.reading import resized, samples, told
+from components.data.release.reading import resized, samples, to_shards, told
 from components.data.release.rows import conversations, tasks
 from components.data.release.writing import SHOWN, answer_text, write
 from components.data.vqa.item import Report
-from components.training.examples import answer_of, in_model_space
+from components.training.examples import answer_of, cases, example, in_model_space
 from model.imaging import shards
 from model.imaging.prepare import prepare
 from model.imaging.shards import Study
@@ -21,9 +21,11 @@ from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from model.interface.grammar import parse
+from model.interface.grammar import BOX_OPEN, parse
 from model.interface.prompt import question_text
 from model.interface.question import Question, Remark
+from model.vlm.checkpoint import load
+from tests.components import world
 
 SMALL = Contract(
     patch=14, image_side=84, volume_side=56, slices=3, crop_side=112, crop_slices=2, slice_labels=False, channels="grey"
@@ -171,3 +173,25 @@ def test_an_interrupted_writing_leaves_nothing(folder, tmp_path, monkeypatch):
 
 def test_the_default_contract_has_the_paper_s_geometry():
     assert (SHOWN.image_side, SHOWN.volume_side, SHOWN.slices, SHOWN.factor) == (252, 252, 32, 28)
+
+
+def test_a_release_becomes_shards_that_training_reads(folder, tmp_path):
+    asked = [simple("q0"), simple("q1"), simple("q2", 3)]
+    shards.write_questions(folder, "train", asked)
+    write(folder, "train", tmp_path / "deep", SMALL, slices=True)
+    write(folder, "train", tmp_path / "flat", SMALL)
+    report = Report()
+    to_shards(tmp_path / "deep", tmp_path / "ours", "train", report)
+    shards.verify(tmp_path / "ours")
+    assert (report.used, report.unused.total()) == (3, 0)
+    checkpoint = load(world.checkpoint(tmp_path / "tiny"))
+    read = cases(tmp_path / "ours", "train", checkpoint)
+    assert [(case.prepared.dimension, len(case.questions)) for case in read] == [(2, 2), (3, 1)]
+    for case in read:
+        made = example(case, checkpoint)
+        said = [checkpoint.vocabulary.text(branch.ids) for branch in made.branches]
+        assert all("</think>B. b" in one and BOX_OPEN in one for one in said)
+    report = Report()
+    to_shards(tmp_path / "flat", tmp_path / "ours2", "val", report)
+    assert (report.used, report.unused) == (2, {"text alone": 1})
+    assert {q.split for q in shards.read_questions(tmp_path / "ours2", "val")} == {"val"}

@@ -28,7 +28,7 @@ from model.interface import prompt
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from model.interface.grammar import THINK_CLOSE, THINK_OPEN, write_answer, write_box
+from model.interface.grammar import THINK_OPEN, write_answer, write_box
 from model.interface.question import Question
 from model.interface.writing import replacing
 
@@ -103,9 +103,9 @@ class _Rows:
 
 
 def answer_text(question: Question, places: tuple[Box, ...]) -> str:
-    """The right answer as it stands after the thought: the rule of `training.examples.answer_of`, and open replies."""
+    """The right answer as it stands after the thought: the rule of `training.examples.answer_of`."""
     if question.letter is None or question.answer is None:
-        return f"{THINK_CLOSE}{prompt.filled(question.reply, places, flat=question.dimension == 2)}"
+        return write_answer("", prompt.filled(question.reply, places, flat=question.dimension == 2))
     told = question.options[question.answer]
     is_text = prompt.filled_options(question, places)[question.answer] == told
     return write_answer(question.letter, told if is_text else "")

@@ -21,7 +21,7 @@ from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from model.interface.grammar import BOX_OPEN, parse
+from model.interface.grammar import BOX_OPEN, parse, write_answer
 from model.interface.prompt import question_text
 from model.interface.question import Question, Remark
 from model.vlm.checkpoint import load
@@ -117,9 +117,7 @@ def test_what_is_written_is_read_again(folder, tmp_path_factory, asked, slices):
 def test_answers_are_what_training_says(question):
     prepared = prepare(study(question.dimension).volume, SMALL)
     places = tuple(prepared.frame.to_model(region) for region in question.regions)
-    if question.options:
-        letter, text = answer_of(question, places)
-        assert answer_text(question, places) == f"</think>{letter}. {text}".rstrip()
+    assert answer_text(question, places) == write_answer(*answer_of(question, places))
 
 
 def simple(name: str, dimension: int = 2) -> Question:

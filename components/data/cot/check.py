@@ -7,7 +7,8 @@ words and sides compared with what those arrays say. Nothing of `things`, `famil
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -91,6 +92,8 @@ class Truth:
     plane: str
     flat: bool
     sides: bool
+    found: dict[str, np.ndarray] = field(default_factory=dict)
+    """Places that were looked up."""
 
     @classmethod
     def of(cls, labelled: Labelled, study: str, plane: str) -> "Truth":
@@ -108,15 +111,21 @@ class Truth:
     def axes(self) -> tuple[int, ...]:
         return tuple(a for a in range(3) if not (self.flat and a == SLICE_AXIS[self.plane]))
 
+    def places(self, name: str) -> np.ndarray:
+        """int[n, 3], every voxel of it."""
+        if name not in self.found:
+            self.found[name] = np.argwhere(self.masks[name])
+        return self.found[name]
+
     def box(self, name: str) -> Box:
-        places = np.argwhere(self.masks[name])
+        places = self.places(name)
         return Box.of((*places.min(0).tolist(), *(places.max(0) + 1).tolist()))
 
     def centre(self, name: str) -> np.ndarray:
-        return np.argwhere(self.masks[name]).mean(0) + 0.5
+        return self.places(name).mean(0) + 0.5
 
     def size(self, name: str) -> int:
-        return int(self.masks[name].sum())
+        return len(self.places(name))
 
     def share(self, of: str, inside: str) -> float:
         return float((self.masks[of] & self.masks[inside]).sum() / self.masks[of].sum())
@@ -124,11 +133,11 @@ class Truth:
     def pieces(self, name: str) -> int:
         return int(ndi.label(self.masks[name], np.ones((3, 3, 3)))[1])  # pyright: ignore[reportArgumentType, reportIndexIssue]
 
-    @property
+    @cached_property
     def here(self) -> set[str]:
         return {name for name, mask in self.masks.items() if mask.any()}
 
-    @property
+    @cached_property
     def lesions(self) -> set[str]:
         return {name for name in self.here if entry(name).kind == "lesion"}
 

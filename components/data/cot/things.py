@@ -42,7 +42,7 @@ class Thing:
     cut: bool
     """It reaches the border of what was imaged, so there may be more of it."""
     host: str = ""
-    """Of a lesion: the structure it lies in, "" where that is in doubt."""
+    """Of a lesion: the one structure it lies in, "" where that is in doubt."""
     outside: frozenset[str] = frozenset()
     """Of a lesion: structures it does not touch."""
 
@@ -165,8 +165,11 @@ def overlap(a: Outline, b: Outline) -> int:
 def _hosts(lesion: Outline, count: int, structures: Sequence[Outline]) -> tuple[str, frozenset[str]]:
     """(the structure most of it lies in, those it doesn't touch)."""
     shared = {o.name: overlap(lesion, o) for o in structures}
-    most = max(shared, key=lambda name: shared[name], default="")
-    host = most if most and shared[most] >= HOST_SHARE * count else ""
+    ordered = sorted(shared, key=lambda name: -shared[name])
+    inside = [name for name in ordered if shared[name] >= HOST_SHARE * count]
+    # outlines may overlap: what lies partly in another too has no host
+    partly = [name for name in ordered if shared[name] > (1 - HOST_SHARE) * count]
+    host = inside[0] if inside == partly and len(inside) == 1 else ""
     return host, frozenset(name for name, n in shared.items() if not n)
 
 

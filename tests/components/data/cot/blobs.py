@@ -35,6 +35,8 @@ def cases(root: Path = Path()) -> Iterator[Case]:
 def body(seed: int, *, flat: bool = False, known: bool = True) -> Labelled:
     random = np.random.default_rng([9, seed])
     voxels = random.normal(0, 5, SHAPE).astype(np.float32)
+    clouds = random.normal(0, 60, (6, 5, 3)).astype(np.float32)  # no two bodies look alike
+    voxels += np.kron(clouds, np.ones(np.floor_divide(SHAPE, clouds.shape), np.float32))
     outlines: list[Outline] = []
     for name, place in PLACES.items():
         if random.random() < MISSING:

@@ -27,5 +27,5 @@ def built(blob_source: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def config_of(out: Path, cases: int, **changed: object) -> CotConfig:
     source = Source(name=blobs.NAME, cases=cases)
-    settings = {"cases_per_shard": 40, "slices": 6, "questions": (8.0, 24.0), "workers": 2} | changed
+    settings = {"cases_per_shard": 50, "slices": 6, "questions": (8.0, 24.0), "workers": 2} | changed
     return CotConfig(sources=(source,), out=out, **settings)  # type: ignore[arg-type]

@@ -11,11 +11,14 @@ from components.data.cot.studies import digest_of
 from model.imaging import shards
 from model.interface.boxes import Box
 from model.interface.question import FAMILIES, Question, Remark
+from tests.components.data.cot.conftest import config_of
 
 
-def test_no_sample_is_wrong(built):
-    n, faults = check.check(built)
-    assert n > 3000
+def test_no_sample_of_more_than_twenty_thousand_is_wrong(blob_source, tmp_path):
+    config = config_of(tmp_path / "data", cases=400)
+    build.run(config)
+    n, faults = check.check(config)
+    assert n > 20_000
     assert faults == []
 
 

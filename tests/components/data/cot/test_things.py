@@ -46,7 +46,8 @@ def test_a_thing_is_as_its_whole_mask(seed):
         assert thing.cut == bool((places.min(0) == 0).any() or (places.max(0) + 1 == blobs.SHAPE).any())
         if thing.is_lesion:
             shares = {n: (mask & other).sum() / mask.sum() for n, other in masks.items() if n != name}
-            assert thing.host == next((n for n, share in shares.items() if share >= HOST_SHARE), "")
+            partly = [n for n, share in shares.items() if share > 1 - HOST_SHARE]
+            assert thing.host == (partly[0] if len(partly) == 1 and shares[partly[0]] >= HOST_SHARE else "")
             assert thing.outside == {n for n, share in shares.items() if share == 0}
 
 

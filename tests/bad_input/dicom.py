@@ -238,7 +238,12 @@ ODD: tuple[tuple[str, str, Content, tuple[str, ...]], ...] = (
 FINE: tuple[tuple[str, str, Content, tuple[str, ...]], ...] = (
     ("MONOCHROME1", "nothing: the lowest value is white", made(PhotometricInterpretation="MONOCHROME1"), ()),
     ("deflated", "nothing: deflated", lambda: deflated(0), ()),
-    ("padding is text", "PatientOrientation that says nothing", made(PatientOrientation=["?", "?"]), ()),
+    (
+        "orientation untold",
+        "nothing: PatientOrientation ?\\?, of a slice that has a position",
+        made(PatientOrientation=["?", "?"]),
+        (),
+    ),
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from model.imaging.reading.declared import Declared
 from tests.bad_input.bombs import zipped
-from tests.bad_input.case import Case, cases_of
+from tests.bad_input.case import WARNED, Case, cases_of
 from tests.bad_input.openers import study
 from tests.model.imaging.phantom import AFFINE, voxels
 
@@ -17,6 +17,13 @@ def npy(array: np.ndarray) -> bytes:
     out = io.BytesIO()
     np.save(out, array, allow_pickle=True)
     return out.getvalue()
+
+
+def signalling() -> bytes:
+    """One value that is a signalling NaN, which processors complain about."""
+    array = np.arange(64.0).reshape(8, 8)
+    array.view(np.uint64)[0, 0] = 0xFFF0_0000_0000_0001
+    return npy(array)
 
 
 def npz(**arrays: np.ndarray) -> Callable[[], bytes]:
@@ -89,6 +96,10 @@ NPZ = (
 CASES: list[Case] = [
     *cases_of("npy", [(name, wrong, "scan.npy", content, words) for name, wrong, content, words in NPY]),
     *cases_of("npz", [(name, wrong, "scan.npz", content, words) for name, wrong, content, words in NPZ]),
+    *cases_of(
+        "npy", [("signalling NaN", "one NaN that processors complain about", "scan.npy", signalling, ("1 NaN",))],
+        WARNED,
+    ),
     *cases_of(
         "npy", [("no index", "--index of a .npy", "scan.npy", npy(np.eye(9)), ("--index", "nothing to choose"))],
         opener=study(Declared(index=0)),

@@ -107,6 +107,13 @@ def heavy(tag: int, mib: int) -> Callable[[Path], Path]:
     return build
 
 
+def crowded(n: int) -> bytes:
+    """So many empty private elements in one header."""
+    whole = raw(good())
+    at = whole.index(b"\x10\0\x10\0PN")
+    return whole[:at] + b"".join(struct.pack("<HH2sH", 9, 0x1000 + k, b"LO", 0) for k in range(n)) + whole[at:]
+
+
 def cut_in_rows() -> bytes:
     whole = raw(good())
     return whole[: whole.index(b"(\0\x10\0US") + 9]
@@ -169,6 +176,7 @@ FAULTS: tuple[tuple[str, str, Content, tuple[str, ...]], ...] = (
      compressed(RLELossless, bytes(90), NumberOfFrames=2, ImageOrientationPatient=None), ("NumberOfFrames",)),
     ("nested", "sequences nested 300 deep", lambda: nested(300), ("nested", "32")),
     ("nested groups", "functional groups nested 40 deep", lambda: groups(40), ("nested", "32")),
+    ("crowded", "30,000 private elements", lambda: crowded(30_000), ("no end of elements", "20000")),
     ("claims 4 GiB", "PixelData claims 4 GiB, 64 bytes are there",
      lambda: raw(good(PixelData=None)) + element(0x7FE00010, b"OW", 0xFFFFFFF0, bytes(64)),
      ("(7FE0,0010)", "found 64 bytes")),
@@ -230,7 +238,12 @@ ODD: tuple[tuple[str, str, Content, tuple[str, ...]], ...] = (
 FINE: tuple[tuple[str, str, Content, tuple[str, ...]], ...] = (
     ("MONOCHROME1", "nothing: the lowest value is white", made(PhotometricInterpretation="MONOCHROME1"), ()),
     ("deflated", "nothing: deflated", lambda: deflated(0), ()),
-    ("padding is text", "PatientOrientation that says nothing", made(PatientOrientation=["?", "?"]), ()),
+    (
+        "orientation untold",
+        "nothing: PatientOrientation ?\\?, of a slice that has a position",
+        made(PatientOrientation=["?", "?"]),
+        (),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -27,6 +28,8 @@ from tests.bad_input.catalogue import CASES
 from tests.model.imaging.reading.dicoms import CANARY
 
 LONGEST_CPU_S, LARGEST_MIB = 2, 300
+NO_FILE = ("question", "options", "question and options", "--override")
+"""Where a fault may lie but in a file."""
 STUCK_S = 60
 """Of waiting and of CPU: then a child is ended."""
 
@@ -44,6 +47,8 @@ class Outcome:
     """By libraries, on stdout and stderr."""
     left: Sequence[str]
     """Names in the temporary folder."""
+    files: Sequence[str]
+    """Names of what was opened, and of what is in it."""
     cpu_s: float
     mib: float
     """Above idle."""
@@ -58,10 +63,14 @@ def outcomes(cases: list[Case]) -> Iterator[Outcome]:
             for module in case.opener.needs:
                 importlib.import_module(module)
             path = Path(_in_a_child(lambda case=case, place=place: str(case.build(place / "input")), place))
-            row = json.loads(_in_a_child(lambda case=case, path=path: json.dumps(_opened(case, path)), place))
+            try:
+                row = json.loads(_in_a_child(lambda case=case, path=path: json.dumps(_opened(case, path)), place))
+            except ChildProcessError as error:
+                row = {"verdict": "crashed", "told": (), "error": str(error), "cpu_s": STUCK_S, "mib": 0}
             printed = "".join((place / name).read_text(errors="replace") for name in ("stdout", "stderr"))
             left = tuple(sorted(p.name for p in (place / "tmp").iterdir()))
-            yield Outcome(case.name, printed=printed, left=left, **row)
+            files = (path.name, *sorted(p.name for p in path.rglob("*")))
+            yield Outcome(case.name, printed=printed, left=left, files=files, **row)
             shutil.rmtree(place)
 
 
@@ -71,7 +80,7 @@ def wrong(case: Case, outcome: Outcome) -> list[str]:
     found = [f"verdict {outcome.verdict} ({outcome.error}), wanted {case.verdict}"] * (outcome.verdict != case.verdict)
     found += [f"not told: {word}" for word in case.words if word not in whole]
     if outcome.verdict == REFUSED:
-        found += _wrong_refusal(outcome.told)
+        found += _wrong_refusal(outcome)
     found += ["a patient's text or a path is told"] * (CANARY in whole or tempfile.gettempdir() in whole)
     found += [f"printed: {outcome.printed[:400]}"] * bool(outcome.printed)
     found += [f"left in the temporary folder: {', '.join(outcome.left)}"] * bool(outcome.left)
@@ -80,14 +89,18 @@ def wrong(case: Case, outcome: Outcome) -> list[str]:
     return found
 
 
-def _wrong_refusal(told: Sequence[str]) -> list[str]:
+def _wrong_refusal(outcome: Outcome) -> list[str]:
     """Four lines: what; file, field, found and wanted; what is safe; what next."""
+    told = outcome.told
     if len(told) != 4:
         return [f"{len(told)} lines, wanted 4"]
     heads = ("error: ", "  where: ", "  safe: ", "  next: ")
     found = [f"line without {head!r}" for head, line in zip(heads, told, strict=True) if not line.startswith(head)]
     if not re.fullmatch(r"  where: [^:]+[:,] found .+, wanted .+", told[1], re.DOTALL):
         found.append(f"not of the form 'file, field: found …, wanted …': {told[1]}")
+    place = re.split("[,:]", told[1].removeprefix("  where: "))[0]
+    if place not in NO_FILE and not {*place.split("/")} & {*outcome.files}:
+        found.append(f"no file named: {told[1]}")
     return found
 
 
@@ -120,6 +133,7 @@ def _in_a_child(work: Callable[[], str], place: Path) -> str:
         tempfile.tempdir = str(place / "tmp")
         os.environ["TMPDIR"] = tempfile.tempdir
         resource.setrlimit(resource.RLIMIT_CPU, (STUCK_S, STUCK_S))
+        signal.alarm(STUCK_S)
         status = 1
         try:
             with os.fdopen(writing, "w") as pipe:
@@ -136,7 +150,7 @@ def _in_a_child(work: Callable[[], str], place: Path) -> str:
         said = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
-        raise RuntimeError(f"a child ended with {status}: {(place / 'stderr').read_text()}")
+        raise ChildProcessError(f"a child ended with {status}: {(place / 'stderr').read_text()}")
     return said
 
 

@@ -80,7 +80,10 @@ def placed_files(path: Path, declared: Declared) -> Placed:
     """Where `read_dicom`'s slices came from."""
     if kind_of(path) != "DICOM":
         found = path.suffix or "no suffix"
-        raise refused(path, "this is written beside DICOM only", field="name", found=found, wanted="a DICOM file")
+        raise refused(
+            path, "this is written beside DICOM only", field="name", found=found, wanted="a DICOM file",
+            next="write .json, .nii.gz or .mrk.json",
+        )  # fmt: skip
     headers, planes, _ = _opened(path, declared)
     datasets = []
     for header in headers:

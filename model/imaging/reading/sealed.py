@@ -60,7 +60,7 @@ def _check_question(path: Path, text: str) -> None:
     try:
         Question.from_json(json.loads(text))
     except ODD as error:
-        found = str(error) if isinstance(error, ValueError) else type(error).__name__
+        found = f"{type(error).__name__} ({error!s:.80})"
         raise _refused(path, "a row that is no question", "question", found, "a question in JSON") from error
 
 

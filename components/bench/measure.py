@@ -57,8 +57,8 @@ class Compared:
 def compare(name: str, comparison: Comparison, repeats: int) -> Compared:
     """Raises Failure when the two ways disagree."""
     torch.set_num_threads(1)
-    ours, ours_mb, first = _with_peak(comparison.ours)
-    peer, peer_mb, peers_first = _with_peak(comparison.peer)
+    ours, ours_mb, first = measured(comparison.ours)
+    peer, peer_mb, peers_first = measured(comparison.peer)
     apart = _apart(ours, peer)
     if comparison.tolerance is not None and not apart <= comparison.tolerance:
         raise Failure(
@@ -85,7 +85,7 @@ def _apart(ours: Tensor, peer: Tensor) -> float:
     return float((ours - peer).masked_fill(banned, 0.0).abs().max())
 
 
-def _with_peak(work: Callable[[], Tensor]) -> tuple[Tensor, int | None, float]:
+def measured(work: Callable[[], Tensor]) -> tuple[Tensor, int | None, float]:
     """What it gives, the process's peak of resident memory meanwhile, MB, and its CPU seconds."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far, see proc(5)

@@ -62,7 +62,7 @@ def describe(name: str, comparison: Comparison, compared: Compared, checkpoint: 
         "peer_is": comparison.peer_is,
         "equal": {"max_abs_diff": compared.max_abs_diff, "tolerance": comparison.tolerance},
         "n": comparison.n,
-        "machine": f"{cpu()}, 1 thread, torch {torch.__version__}",
+        "machine": machine(),
         "commit": commit(),
         "checkpoint": comparison.model or checkpoint,
         "command": f"python -m components.bench {name}",
@@ -76,7 +76,11 @@ def _known(name: str) -> Any:
     raise BadInput(f"no figure '{name}'", where="python -m components.bench", next=f"one of: {', '.join(near)}")
 
 
-def cpu() -> str:
+def machine() -> str:
+    return f"{_cpu()}, 1 thread, torch {torch.__version__}"
+
+
+def _cpu() -> str:
     """Its model's name where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

@@ -1,129 +1,121 @@
-"""How a build grows: two workers beside one, and memory from two thousand samples to 220 thousand.
+"""How costs grow: tokens a second and memory against slices, rounds and samples, and what the n-th question costs.
 
-    python -m components.bench.scaling      -> results/bench/data_scaling.json
+    python -m components.bench.scaling
 
-Cases are NIfTI files of a folder, read as a user's are, and small bodies made on the fly for the long run. Wall time,
-because processes are what is measured: the ways take turns, the least of three counts.
+On the model and geometry of `paper`, one thread, CPU seconds. Writes results/bench/scaling/scaling.json and .png. The
+peer (`dictation.rereading`) is measured where a run takes less than a minute, and drawn only there.
 """
 
 import json
 import sys
-import tempfile
-import time
-from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import nibabel as nib
 import numpy as np
+import torch
+from torch import Tensor
 
-from components.bench.run import cpu
-from components.bench.tracing import ORGANS, ellipsoids
-from components.data.cot import build
-from components.data.cot.build import CotConfig, Shard, Source
-from components.data.sources.case import Case, Labelled, outlines_of
+from components.bench import paper
+from components.bench.dictation import Dictated, answered, dictated, noise, opened, rereading
+from components.bench.measure import measured
+from components.bench.run import BenchConfig, machine
+from components.stage import command
 from components.tracking import commit
-from model.imaging.volume import Volume
-from model.interface.writing import write_text
+from model.interface.writing import replacing, write_text
+from model.vlm import checkpoint as folders
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.engine import Ask
 
-FILES, SHAPE = 160, (128, 128, 64)
-LONG = 2_000, 220_000
-"""Samples of the short and of the long build."""
-SMALL = (48, 40, 24)
-REPEATS = 3
-OUT = Path("results/bench/data_scaling.json")
-
-
-def main() -> int:
-    one, two = workers()
-    figure = {
-        "figure": "data_scaling",
-        "ratio": round(one / two, 2),
-        "ours": {"seconds": round(two, 2), "memory_mb": None},
-        "peer": {"seconds": round(one, 2), "memory_mb": None},
-        "peer_is": "the same build from files by one worker instead of two, wall time",
-        "equal": {"max_abs_diff": 0.0, "tolerance": 0.0},  # the same bytes: tests/components/data/cot/test_build.py
-        "n": FILES,
-        **memory(),
-        "machine": f"{cpu()}, 2 cores",
-        "commit": commit(),
-        "command": "python -m components.bench.scaling",
-    }
-    write_text(OUT, json.dumps(figure, indent=1) + "\n")
-    sys.stderr.write(json.dumps(figure) + "\n")
-    return 0
+SLICES, ROUNDS, SAMPLES = (8, 16, 32), (0, 1, 2, 3), (1, 2, 4, 8)
+PEERS_SAMPLES = (1, 2)
+QUESTIONS = 8
 
 
-def workers() -> tuple[float, float]:
-    """Seconds of the same build by one worker and by two, the least of several."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        source = Source(name="folder", root=_written(folder / "set"))
-        seconds: dict[int, list[float]] = {1: [], 2: []}
-        for turn in range(REPEATS):
-            for n in seconds:
-                config = CotConfig(
-                    sources=(source,), out=folder / f"{n}-{turn}", workers=n, cases_per_shard=8, slices=16
-                )
-                began = time.monotonic()
-                build.run(config)
-                seconds[n].append(time.monotonic() - began)
-    return min(seconds[1]), min(seconds[2])
+def run(config: BenchConfig) -> dict[str, Any]:
+    """Measure, write and draw; what scaling.json holds."""
+    torch.set_num_threads(1)
+    checkpoint = folders.load(config.checkpoint)
+    large = paper.paper_model(checkpoint)
+    _ours(large, _said(large, 1, 1))  # oneDNN compiles for each new shape
+    tree: dict[str, Any] = {"slices": [], "rounds": [], "samples": []}
+    for slices in SLICES:
+        fewer = paper.paper_model(checkpoint, paper.CONTRACT.model_copy(update={"slices": slices}))
+        tree["slices"].append({"slices": slices} | _both(fewer, _said(fewer, 1, 1), peer=True))
+    for rounds in ROUNDS:
+        tree["rounds"].append({"rounds": rounds} | _both(large, _said(large, rounds, 1), peer=True))
+    for samples in SAMPLES:
+        row = _both(large, _said(large, 1, samples), peer=samples in PEERS_SAMPLES)
+        tree["samples"].append({"samples": samples} | row)
+    tree["nth_question_seconds"] = nth_question(large)
+    tree |= {"machine": machine(), "commit": commit(), "command": "python -m components.bench.scaling"}
+    place = config.out / "scaling"
+    write_text(place / "scaling.json", json.dumps(tree, indent=1) + "\n")
+    with replacing(place / "scaling.png") as part:
+        draw(tree).savefig(part, format="png", dpi=110, metadata={"Software": None})
+    return tree
 
 
-def memory() -> dict[str, Any]:
-    """Most resident memory of the process that builds, MB, by the number of samples."""
-    found = {}
-    for wanted in LONG:
-        with get_context("spawn").Pool(1) as pool:
-            samples, peak, seconds = pool.apply(_long, (wanted,))
-        found[str(samples)] = {"memory_mb": peak, "seconds": round(seconds, 1)}
-    few, many = (row["memory_mb"] for row in found.values())
-    return {"samples": found, "growth": round(many / few - 1, 3)}
+def nth_question(large: Checkpoint) -> list[float]:
+    """CPU seconds of each of several questions, a box each, asked one after another about one open study."""
+    random = np.random.default_rng(4)
+    prepared = noise(large.contract, random)
+    engine, (study,) = opened(large, [prepared])
+    seconds = []
+    for n in range(QUESTIONS):
+        said = [dictated(prepared, paper.ASKED[n % len(paper.ASKED)], 1, large.vocabulary, random)]
+
+        def one(said: list[Dictated] = said) -> Tensor:
+            answered(engine, [Ask(study, said[0].question)], said, {})
+            return torch.zeros(())
+
+        seconds.append(round(measured(one)[2], 3))
+    return seconds
 
 
-def _long(wanted: int) -> tuple[int, int, float]:
-    with tempfile.TemporaryDirectory() as place:
-        config = CotConfig(out=Path(place) / "data", workers=1, cases_per_shard=32, questions=(8.0, 20.0))
-        shards, samples, began = 0, 0, time.monotonic()
-        config.out.mkdir()
-        while samples < wanted:
-            cases = tuple(_case(32 * shards + k) for k in range(32))
-            receipt = build.make(Shard("train", shards, config.sources[0], cases), config)
-            samples += sum(receipt["questions"].values())
-            for path in config.out.glob("*.parquet"):
-                path.unlink()  # the disk is not what is measured
-            shards += 1
-        status = Path("/proc/self/status").read_text().splitlines()
-        peak = next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM"))
-        return samples, peak, time.monotonic() - began
+def _said(large: Checkpoint, rounds: int, samples: int) -> list[Dictated]:
+    random = np.random.default_rng(5)
+    prepared = noise(large.contract, random)
+    return [dictated(prepared, paper.ASKED[0], rounds, large.vocabulary, random) for _ in range(samples)]
 
 
-def _case(seed: int) -> Case:
-    return Case("bench", f"s{seed}", f"s{seed}", "train", "", (), partial(_body, seed))
+def _ours(large: Checkpoint, said: Sequence[Dictated]) -> Tensor:
+    engine, (study,) = opened(large, [said[0].prepared])
+    answered(engine, [Ask(study, one.question) for one in said], said, {})
+    return torch.zeros(())
 
 
-def _body(seed: int) -> Labelled:
-    labels = ellipsoids(seed, SMALL, len(ORGANS))
-    volume = Volume(20 * labels, np.eye(4), "CT", True, "axial")
-    names = dict(enumerate(ORGANS, 1))
-    return Labelled(volume, outlines_of(labels, names), "patient", (), frozenset(ORGANS))
+def _both(large: Checkpoint, said: Sequence[Dictated], *, peer: bool) -> dict[str, Any]:
+    tokens = sum(len(one.ids) for one in said)
+    row = {"ours": _cost(lambda: _ours(large, said), tokens)}
+    if peer:
+        row["peer"] = _cost(lambda: torch.cat([rereading(large, one) for one in said]), tokens)
+    return row
 
 
-def _written(folder: Path) -> Path:
-    """Images and label maps as the `folder` adapter reads them."""
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir(parents=True)
-    for k in range(FILES):
-        labels = ellipsoids(k, SHAPE, len(ORGANS))
-        noise = np.random.default_rng(k).normal(0, 20, SHAPE)
-        affine = np.diag([1.5, 1.5, 3.0, 1.0])
-        for kind, array in (("images", (60 * labels + noise).astype(np.int16)), ("labels", labels)):
-            nib.Nifti1Image(array, affine).to_filename(folder / kind / f"case-{k:03d}.nii.gz")
-    (folder / "names.json").write_text(json.dumps({str(k): name for k, name in enumerate(ORGANS, 1)}))
-    return folder
+def _cost(work: Callable[[], Tensor], tokens: int) -> dict[str, float | int | None]:
+    _, peak_mb, seconds = measured(work)
+    return {"seconds": round(seconds, 2), "tokens_per_second": round(tokens / seconds, 2), "peak_mb": peak_mb}
+
+
+def draw(tree: dict[str, Any]) -> Any:
+    """A column each for slices, rounds and samples, tokens a second above peak memory; then the n-th question."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    axes = figure.subplots(2, 4)
+    for column, name in enumerate(("slices", "rounds", "samples")):
+        for row, (key, told) in enumerate((("tokens_per_second", "sampled tokens / CPU s"), ("peak_mb", "peak MB"))):
+            for who, colour in (("ours", "C0"), ("peer", "C1")):
+                points = [(point[name], point[who][key]) for point in tree[name] if who in point]
+                axes[row, column].plot(*zip(*points, strict=True), "o-", color=colour, label=who)
+            axes[row, column].set(xlabel=name, ylabel=told, ylim=(0, None))
+    axes[0, 0].legend()
+    seconds = tree["nth_question_seconds"]
+    axes[0, 3].bar(range(1, len(seconds) + 1), seconds, color="C0")
+    axes[0, 3].set(xlabel="n-th question on an open study", ylabel="CPU s")
+    axes[1, 3].axis("off")
+    return figure
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("bench", BenchConfig, run))

@@ -255,7 +255,7 @@ class _Rows:
     @torch.no_grad()
     def run(self, *, speak: bool = False) -> Iterator[Event]:
         """Until every answer is done. speak: tell every bit of text too."""
-        scores = self._feed([r.fed for r in self.rollouts], [])
+        scores = self._ask()
         while self.row_of:
             yield from self._sample_until_all_stop(scores, speak)
             self._let_go()
@@ -273,6 +273,27 @@ class _Rows:
         random = stream(self.sampling.seed, f"{question.id} {question.text}", asked.sample)
         begun = Rollout(study.prepared, question, study.strip, branch, len(branch), study.pictures, random, row)
         return replace(begun, features=list(before.features), kept=before.kept, fed=before.fed) if before else begun
+
+    def _ask(self) -> Tensor:
+        """Run the questions; those that are the same, of the samples of a group, are run once and then repeated."""
+        alike: dict[tuple, int] = {}
+        first = [
+            alike.setdefault((id(r.shared), id(r.kept) if r.fed else 0, *r.branch.ids[r.fed :]), row)
+            for row, r in enumerate(self.rollouts)
+        ]
+        unlike = list(alike.values())
+        everyone, self.row_of = self.row_of, unlike
+        self._only(unlike)
+        scores = self._feed([self.rollouts[row].fed for row in unlike], [])
+        again = [unlike.index(row) for row in first]
+        self.row_of = everyone
+        self._only(again)
+        return scores[again]
+
+    def _only(self, rows: Sequence[int]) -> None:
+        if list(rows) != list(range(len(self.visible))):
+            self.memory.keep(rows)
+            self.visible = self.visible[list(rows)]
 
     def _feed(self, since: Sequence[int], features: list[Tensor]) -> Tensor:
         """Run what each row's branch has gained; scores float32[rows, vocab] after its last token."""
@@ -343,9 +364,8 @@ class _Rows:
                 self.rollouts[i].kept, self.rollouts[i].fed = self.memory.of_row(row, own), int(own.sum())
         rows = [row for row, i in enumerate(self.row_of) if not self.rollouts[i].done]
         self.row_of = [self.row_of[row] for row in rows]
-        if rows and len(rows) < len(self.visible):
-            self.memory.keep(rows)
-            self.visible = self.visible[rows]
+        if rows:
+            self._only(rows)
 
     def _close_step(self, i: int) -> list[np.ndarray]:
         """Read the box that ends this step; the pictures it brings, none when it is flawed."""

@@ -8,6 +8,7 @@ import torch
 
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
+from model.vlm.forward import Memory
 from model.vlm.sampling import Sampling
 
 MB = 1 << 20
@@ -35,16 +36,18 @@ def study_bytes(vlm: Any, lengths: Sequence[int], pictures: int) -> int:
 def answer_bytes(vlm: Any, begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
     """What rows take at most beside their studies, every budget used up.
 
-    begun: tokens of each row's branch as asked. flat: about images, where a box brings one crop.
+    Rows advance together, so that a row that waits has columns too: in the worst case every round is as long as the
+    longest of any row. begun: tokens of each row's branch as asked. flat: about images, where a box brings one crop.
     """
     text = vlm.model.language_model.config
     crop = (contract.crop_side // contract.factor) ** 2 + 2
     slices = 1 if flat else min(contract.crop_slices, sampling.max_slices or contract.crop_slices)
     crops = sampling.max_boxes * slices
-    crops = crops if sampling.max_crops is None else min(crops, sampling.max_crops)
-    longest = max(begun) + sampling.max_tokens + crops * crop
+    crops = crops if sampling.max_crops is None else min(crops, len(begun) * sampling.max_crops)
+    columns = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop
+    columns = -(-columns // Memory.BLOCK) * Memory.BLOCK
     scores = 4 * 4 * text.vocab_size  # float32, and what drawing makes of them
-    return len(begun) * (longest * bytes_a_token(vlm) + scores)
+    return len(begun) * (2 * columns * bytes_a_token(vlm) + scores)  # twice, while rows are let go
 
 
 def check(needed: int, device: torch.device, room_mb: int | None) -> None:

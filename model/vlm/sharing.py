@@ -3,9 +3,8 @@
     prefixes   S studies     [S, kv heads, P, d]      read by every row that asks about the study
     own        R rows        [R, kv heads, K, d]      what each row was asked, said and shown
 
-While decoding, the queries of all rows of a study meet its prefix in one matrix product, so that neither its keys
-nor its values are ever copied. Runs of many tokens (a question, a crop) put prefix and own side by side, one layer
-at a time. transformers hands whatever `update` returns to the attention function: ours is registered by name.
+The queries of all rows of a study meet its prefix in one matrix product, so that neither its keys nor its values are
+ever copied. transformers hands whatever `update` returns to the attention function: ours is registered by name.
 """
 
 from collections.abc import Sequence
@@ -22,8 +21,8 @@ from transformers.masking_utils import sdpa_mask
 from model.vlm.forward import Memory
 
 NAME = "shared_prefix"
-FEW = 4
-"""Up to so many tokens a row, scores over the prefix are made in one product."""
+AT_ONCE = 1 << 20
+"""Scores made at a time, rows x heads x tokens x columns: 4 MB in fp32, which a cache holds."""
 
 Layers = list[tuple[Tensor, Tensor]]
 """(keys, values) of each layer, float[kv heads, tokens, d]."""
@@ -33,11 +32,13 @@ Layers = list[tuple[Tensor, Tensor]]
 class Seats:
     """Which study each row asks about, as places in a table of [studies, most rows of a study]."""
 
-    study_of: list[int]
+    studies: int
     row_at: Tensor
     """int64[S * W]: the row in each place, row 0 where there is none."""
     place_of: Tensor
     """int64[R]: the place of each row."""
+    even: bool
+    """Rows lie in the table's order already, and fill it."""
 
     @classmethod
     def of(cls, study_of: Sequence[int], studies: int, device: torch.device) -> "Seats":
@@ -50,7 +51,8 @@ class Seats:
             for seat, row in enumerate(some):
                 places[row] = study * width + seat
         table = [row for some in rows for row in some + [0] * (width - len(some))]
-        return cls(list(study_of), torch.tensor(table, device=device), torch.tensor(places, device=device))
+        even = table == list(range(len(study_of)))
+        return cls(studies, torch.tensor(table, device=device), torch.tensor(places, device=device), even)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,8 @@ class Split:
     own: Tensor
     """float[R, kv heads, K, d]"""
     seats: Seats
-
-    def whole(self) -> Tensor:
-        """float[R, kv heads, P + K, d]: a copy."""
-        return torch.cat([self.shared[self.seats.study_of], self.own], 2)
+    hidden: Tensor | None
+    """bool[S, P], True on the padding of shorter prefixes; None where there is none."""
 
 
 class Shared:
@@ -78,6 +78,9 @@ class Shared:
         device = prefixes[0][0][0].device
         self.prefix_of = [_stacked([layers[n] for layers in prefixes]) for n in range(len(prefixes[0]))]
         self.columns = self.prefix_of[0][0].shape[2]
+        lengths = [layers[0][0].shape[1] for layers in prefixes]
+        past = torch.arange(self.columns, device=device) >= torch.tensor(lengths, device=device)[:, None]
+        self.hidden = past if min(lengths) < self.columns else None
         self.study_of = list(study_of)
         self.seats = Seats.of(study_of, len(prefixes), device)
         self.own = Memory(len(self.prefix_of))
@@ -101,13 +104,14 @@ class Shared:
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Split, Split]:
         keys, values = self.own.update(key, value, layer_idx)
         shared = self.prefix_of[layer_idx]
-        return Split(shared[0], keys, self.seats), Split(shared[1], values, self.seats)
+        return Split(shared[0], keys, self.seats, self.hidden), Split(shared[1], values, self.seats, self.hidden)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only; a study that nobody asks about any more is let go."""
+        """Go on with these rows, repeats allowed; a study that nobody asks about any more is let go."""
         studies = sorted({self.study_of[row] for row in rows})
         if len(studies) < len(self.prefix_of[0][0]):
             self.prefix_of = [(keys[studies], values[studies]) for keys, values in self.prefix_of]
+            self.hidden = None if self.hidden is None else self.hidden[studies]
         self.study_of = [studies.index(self.study_of[row]) for row in rows]
         self.seats = Seats.of(self.study_of, len(studies), self.seats.row_at.device)
         self.own = self.own.rows(rows)
@@ -134,41 +138,64 @@ def attend(
 ) -> tuple[Tensor, None]:
     """transformers' attention function: float[R, heads, new, d] -> float[R, new, heads, d].
 
-    attention_mask: bool[R, 1, new, P + K], True where a query may look.
+    attention_mask: bool[R, 1, new, P + K], True where a query may look; every query sees all of its study's prefix.
     """
     if not isinstance(key, Split):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
-    if query.shape[2] > FEW or attention_mask is None:
-        return sdpa_attention_forward(module, query, key.whole(), value.whole(), attention_mask, **settings)
-    return _few(query * settings["scaling"], key, value, attention_mask), None
+    assert attention_mask is not None
+    query = query * settings["scaling"]
+    rows, heads, new, _ = query.shape
+    some = max(1, AT_ONCE // (rows * heads * attention_mask.shape[-1]))
+    parts = [
+        _seen(query[:, :, i : i + some], key, value, attention_mask[:, :, i : i + some]) for i in range(0, new, some)
+    ]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)), None
 
 
-def _few(query: Tensor, key: Split, value: Split, mask: Tensor) -> Tensor:
-    """Scores over both parts, one softmax. Query heads of a kv head are further rows of the same product."""
+def _seen(query: Tensor, key: Split, value: Split, mask: Tensor) -> Tensor:
+    """One softmax over both parts, without laying their scores side by side: each part has a peak and a sum of its own.
+
+    Query heads of a kv head are further rows of the same product.
+    """
     rows, heads, new, d = query.shape
     kv, columns = key.own.shape[1], key.shared.shape[2]
-    groups = heads // kv
-    q = query.reshape(rows, kv, groups * new, d)
-    scores = torch.cat([_rows(_seated(q, key) @ key.shared.mT, key, groups * new), q @ key.own.mT], -1)
-    scores = scores.masked_fill(~mask.repeat(1, 1, groups, 1), float("-inf"))
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    far, near = weights[..., :columns], weights[..., columns:]
-    seen = _rows(_seated(far, value) @ value.shared, value, groups * new) + near @ value.own
-    return seen.view(rows, heads, new, d).transpose(1, 2)
+    n = heads // kv * new
+    q = query.reshape(rows, kv, n, d)
+    near = (q @ key.own.mT).float()
+    near.view(rows, kv, -1, new, near.shape[-1]).masked_fill_(~mask[:, :, None, :, columns:], float("-inf"))
+    far = (_seated(q, key.seats) @ key.shared.mT).float()
+    if key.hidden is not None:
+        far.masked_fill_(key.hidden[:, None, None], float("-inf"))
+    near, near_peak, near_sum = _exponentials(near)
+    far, far_peak, far_sum = _exponentials(far)
+    far_out = _unseated(far.to(query.dtype) @ value.shared, value.seats, n)
+    far_peak, far_sum = _unseated(far_peak, key.seats, n), _unseated(far_sum, key.seats, n)
+    peak = torch.maximum(near_peak, far_peak)
+    near_part, far_part = (near_peak - peak).exp(), (far_peak - peak).exp()
+    seen = near_part * (near.to(query.dtype) @ value.own) + far_part * far_out
+    seen = seen / (near_part * near_sum + far_part * far_sum)
+    return seen.to(query.dtype).view(rows, heads, new, d).transpose(1, 2)
 
 
-def _seated(x: Tensor, part: Split) -> Tensor:
+def _exponentials(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """exp(scores - peak), in place, with each row's peak and sum, [..., 1]."""
+    peak = scores.amax(-1, keepdim=True)
+    scores.sub_(peak).exp_()
+    return scores, peak, scores.sum(-1, keepdim=True)
+
+
+def _seated(x: Tensor, seats: Seats) -> Tensor:
     """[R, kv, n, d] -> [S, kv, W * n, d]: the rows of each study, one under another."""
-    studies, (_, kv, n, d) = len(part.shared), x.shape
-    table = x[part.seats.row_at].view(studies, -1, kv, n, d)
-    return table.transpose(1, 2).reshape(studies, kv, -1, d)
+    _, kv, n, d = x.shape
+    table = x if seats.even else x[seats.row_at]
+    return table.view(seats.studies, -1, kv, n, d).transpose(1, 2).reshape(seats.studies, kv, -1, d)
 
 
-def _rows(x: Tensor, part: Split, n: int) -> Tensor:
+def _unseated(x: Tensor, seats: Seats, n: int) -> Tensor:
     """[S, kv, W * n, d] -> [R, kv, n, d]: the undoing of `_seated`."""
     studies, kv, _, d = x.shape
-    table = x.view(studies, kv, -1, n, d).transpose(1, 2)
-    return table.reshape(-1, kv, n, d)[part.seats.place_of]
+    table = x.view(studies, kv, -1, n, d).transpose(1, 2).reshape(-1, kv, n, d)
+    return table if seats.even else table[seats.place_of]
 
 
 def share(vlm: Any) -> None:

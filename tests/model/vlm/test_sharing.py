@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from model.vlm.sharing import FEW, Shared, attend
+from model.vlm import sharing
+from model.vlm.sharing import Shared, attend
 
 HEADS, KV, D = 4, 2, 8
 
@@ -20,20 +21,21 @@ def layers(tokens: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 @given(
     study_of=st.lists(st.integers(0, 2), min_size=1, max_size=6),
-    new=st.integers(1, FEW + 2),
+    new=st.integers(1, 6),
+    at_once=st.sampled_from([1, 200, 1 << 24]),
     begun=st.integers(0, 3),
     data=st.data(),
 )
 @settings(max_examples=60, deadline=None)
-def test_shared_equals_copied(study_of: list[int], new: int, begun: int, data: st.DataObject) -> None:
-    """Any seating of rows over studies, prefixes of unlike length, rows that began before, some rows let go."""
+def test_shared_equals_copied(study_of: list[int], new: int, begun: int, at_once: int, data: st.DataObject) -> None:
+    """Any seating of rows over studies, prefixes of unlike length, rows that began before, rows let go or repeated."""
     lengths = [5, 7, 3]
     memory = Shared(
         [layers(n, i) for i, n in enumerate(lengths)],
         study_of,
         [layers(begun, 9 + r) if begun else [] for r in range(len(study_of))],
     )
-    rows = data.draw(st.lists(st.sampled_from(range(len(study_of))), min_size=1, unique=True).map(sorted))
+    rows = data.draw(st.lists(st.sampled_from(range(len(study_of))), min_size=1))
     memory.keep(rows)
     random = torch.Generator().manual_seed(1)
     query = torch.randn(len(rows), HEADS, new, D, generator=random)
@@ -44,8 +46,10 @@ def test_shared_equals_copied(study_of: list[int], new: int, begun: int, data: s
         [real[:, None].expand(-1, new, -1), torch.ones(len(rows), new, begun + new, dtype=torch.bool).tril(begun)], -1
     )[:, None]
     module = SimpleNamespace(num_key_value_groups=HEADS // KV, is_causal=True)
-    found, _ = attend(module, query, *split, mask, scaling=D**-0.5, dropout=0.0)
-    whole = (part.whole().repeat_interleave(HEADS // KV, 1) for part in split)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "AT_ONCE", at_once)
+        found, _ = attend(module, query, *split, mask, scaling=D**-0.5, dropout=0.0)
+    whole = (torch.cat([part.shared[memory.study_of], part.own], 2).repeat_interleave(HEADS // KV, 1) for part in split)
     expected = scaled_dot_product_attention(query, *whole, attn_mask=mask).transpose(1, 2)
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -59,7 +63,7 @@ def test_the_prefix_of_a_single_study_is_not_copied() -> None:
     assert memory.used == memory.columns == 6
 
 
-@pytest.mark.parametrize("new", [1, FEW + 1])
+@pytest.mark.parametrize("new", [1, 5])
 def test_plain_tensors_are_attended_as_transformers_does(new: int) -> None:
     query, key, value = torch.randn(3, 2, HEADS, new, D)
     module = SimpleNamespace(num_key_value_groups=1, is_causal=True)

@@ -37,6 +37,8 @@ from model.vlm.sampling import Sampling
 Signal = Literal["likelihood", "agreement", "raw"]
 SIGNALS: tuple[Signal, ...] = ("likelihood", "agreement", "raw")
 BINS = 10
+DIGITS = 6
+"""Of a signal: closer ones are alike."""
 
 
 class ConfidenceConfig(BaseModel):
@@ -87,7 +89,7 @@ class Calibration:
 
         if not len(raw):
             raise ValueError("no boxes to calibrate on")
-        levels, place = np.unique(np.asarray(raw, float), return_inverse=True)
+        levels, place = np.unique(np.round(raw, DIGITS), return_inverse=True)
         weights = np.bincount(place)
         shares = np.bincount(place, np.asarray(right, float)) / weights
         fit = isotonic_regression(shares, weights=weights.astype(float)).x
@@ -96,13 +98,13 @@ class Calibration:
 
     def probability(self, one: Pointed) -> float:
         """That the box is right."""
-        return float(np.interp(getattr(one, self.signal), self.knots, self.shares))
+        return float(np.interp(round(getattr(one, self.signal), DIGITS), self.knots, self.shares))
 
     def abstains(self, one: Pointed) -> bool:
         return self.probability(one) < self.threshold
 
     def to_json(self) -> dict[str, Any]:
-        told = {"knots": self.knots.round(6).tolist(), "shares": self.shares.round(6).tolist()}
+        told = {"knots": self.knots.tolist(), "shares": self.shares.round(DIGITS).tolist()}
         return {"signal": self.signal, "threshold": self.threshold} | told
 
     @classmethod

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from model.interface.contract import Contract
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import add_lora, freeze_tower, tiny
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.engine import roll_out
+from model.vlm.engine import Ask, Engine, roll_out
 from model.vlm.sampling import Sampling
+from model.vlm.tower import channels
 from tests.model.vlm.conftest import SMALL
 from tests.model.vlm.test_engine import question
 
@@ -44,6 +46,32 @@ def test_transformers_opens_the_folder_without_our_code(folder: Path, checkpoint
         == "<|im_start|>user\nhi<|im_end|>\n"
     )
     assert processor.patch_size == SMALL.patch
+
+
+def test_plain_transformers_says_the_same_first_round(folder: Path, checkpoint: Checkpoint, cuboid: Prepared) -> None:
+    """Its own weights, pixels, positions and cache, from the folder alone, against our engine, up to the first box."""
+    engine = Engine(folders.load(folder))
+    (rollout,) = engine.ask([Ask(engine.open(cuboid), question(3))], Sampling(max_tokens=16))
+    vlm: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder)
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    shown = [picture.transpose(1, 2, 0) for picture in channels(cuboid.slices, SMALL)]
+    pixels = processor(images=shown, return_tensors="pt")
+    prompt = torch.tensor([rollout.shared.ids + rollout.branch.ids[: rollout.asked]])
+    types = torch.tensor([rollout.shared.is_picture + rollout.branch.is_picture[: rollout.asked]]).int()
+    vocabulary = checkpoint.vocabulary
+    with torch.no_grad():
+        said = vlm.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            mm_token_type_ids=types,
+            **pixels,
+            do_sample=False,
+            max_new_tokens=16,
+            eos_token_id=[vocabulary.turn_end, vocabulary.box_close],
+            suppress_tokens=vocabulary.never_sampled,
+        )[0, prompt.shape[1] :].tolist()
+    assert len(said) > 1
+    assert rollout.branch.ids[rollout.asked :][: len(said)] == said
 
 
 def test_no_pickle_and_no_stray_file_is_written(folder: Path) -> None:

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from components.bench.run import BenchConfig
 from components.data.config import DataConfig
+from components.data.cot.build import CotConfig
 from components.evaluation.config import EvaluateConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections
@@ -18,6 +19,7 @@ from tests.components.step import Step
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     "data": DataConfig,
+    "cot": CotConfig,
     "base": BaseConfig,
     "sft": SftConfig,
     "rl": RlConfig,

@@ -71,6 +71,8 @@ def _options(question: Question, places: tuple[Box, ...]) -> list[str]:
 
 
 def _mark_sides(draw: ImageDraw.ImageDraw, prepared: Prepared, size: tuple[int, int]) -> None:
+    if not LETTERS[prepared.frame.plane]:
+        return  # nobody knows them
     left, right, *_ = LETTERS[prepared.frame.plane]
     draw.text((12, 8 + size[1] // 2), left, QUIET, _font(13), anchor="lm")
     draw.text((4 + size[0], 8 + size[1] // 2), right, QUIET, _font(13), anchor="rm")

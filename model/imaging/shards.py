@@ -13,6 +13,7 @@ planes made it smaller.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ def _study(row: dict[str, Any]) -> Study:
     told = {name: value.as_py() for name, value in row.items() if name != "voxels"}
     flat = np.frombuffer(row["voxels"].as_buffer(), np.dtype(told["dtype"]).newbyteorder("<"))
     volume = Volume(
-        flat.reshape(told["shape"]),
+        flat.reshape(*told["shape"], *([3] if flat.size == 3 * math.prod(told["shape"]) else [])),
         np.array(told["affine"]).reshape(4, 4),
         told["modality"],
         told["frame_known"],

@@ -9,6 +9,8 @@
 A bad *model output* is never an error: it is a `Flaw` in the trace.
 """
 
+from typing import Any
+
 
 class Failure(Exception):
     """What went wrong, where, what is safe, and what to do next. Never holds file contents."""
@@ -19,9 +21,17 @@ class Failure(Exception):
         super().__init__(what)
         self.what, self.where, self.safe, self.next = what, where, safe, next
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can come back from another process."""
+        return _again, (type(self), self.what, self.where, self.safe, self.next)
+
     def render(self) -> str:
         """The four lines printed on stderr."""
         return f"error: {self.what}\n  where: {self.where}\n  safe: {self.safe}\n  next: {self.next}"
+
+
+def _again(kind: type[Failure], what: str, where: str, safe: str, next: str) -> Failure:
+    return kind(what, where=where, safe=safe, next=next)
 
 
 class BadInput(Failure):

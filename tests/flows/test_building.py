@@ -99,6 +99,47 @@ def test_a_damaged_case_is_named_with_its_file(masks, at, tmp_path_factory):
         say("build", "--source", f"folder={root}", "--out", "mine")
     assert told.value.where.startswith("folder, case case-3: case-3.nii.gz")
     assert not (at / "mine" / shards.MANIFEST).exists()
+    Path("params.yaml").write_text("cot: {cases_per_shard: 6, workers: 2}\n")  # told from another process too
+    with pytest.raises(BadInput) as again:
+        say("build", "--source", f"folder={root}", "--out", "mine")
+    assert again.value.render() == told.value.render()
+
+
+def test_other_names_or_masks_are_built_anew(masks, at, tmp_path_factory):
+    root = tmp_path_factory.mktemp("anew") / "set"
+    shutil.copytree(masks, root)
+    source = f"folder={root}"
+    say("build", "--source", source, "--out", "mine")
+    names = root / "names.json"
+    names.write_text(names.read_text().replace("spleen", "pancreas"))
+    say("build", "--source", source, "--out", "mine")
+    say("check", "--source", source, "--out", "mine")
+    texts = {q.text for q in shards.read_questions(at / "mine", "train")}
+    assert any("pancreas" in text for text in texts)
+    assert not any("spleen" in text for text in texts)
+
+
+def test_pictures_in_colour_become_data_with_a_card(at, tmp_path_factory):
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("colour")
+    random = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (root / kind).mkdir()
+    for k in range(12):
+        labels = np.zeros((64, 48), np.uint8)
+        for value in (1, 2):
+            y, x = random.integers(4, 40), random.integers(4, 30)
+            labels[y : y + random.integers(8, 20), x : x + random.integers(8, 14)] = value
+        picture = np.kron(random.integers(0, 200, (8, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        Image.fromarray(picture).save(root / "images" / f"{k}.png")
+        Image.fromarray(labels).save(root / "labels" / f"{k}.png")
+    (root / "names.json").write_text('{"1": "polyp", "2": "stomach"}')
+    source = f"folder={root}"
+    say("build", "--source", source, "--out", "mine")
+    assert " 0 wrong" in say("check", "--source", source, "--out", "mine")
+    say("card", "--source", source, "--out", "mine")
+    assert "as it was written" in say("check", "--out", "mine")
 
 
 def test_one_picture_in_two_splits_stops_the_build_and_is_named(masks, at, tmp_path_factory):

@@ -9,22 +9,24 @@ written last: a build that was stopped, however hard, goes on with the first sha
 import base64
 import hashlib
 import json
+import pickle
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from components.data import gates
 from components.data.cot import exchange, families
 from components.data.cot.families import Proposal
 from components.data.cot.rewriting import rewritten
-from components.data.cot.studies import Cutting, studies
+from components.data.cot.studies import Cutting, digest_of, studies
 from components.data.cot.style import Style
 from components.data.cot.wording import Words
 from components.data.duplicates import LOOKED_AT, Print, print_of
@@ -42,6 +44,15 @@ from model.interface.writing import write_text
 
 SPLITS = ("train", "val", "test")
 RECEIPTS = "receipts"
+CARD = ("card.md", "card.html", "card.png", "metrics.json")
+OURS = re.compile(
+    r"\.?(?P<shard>(train|val|test)-\d{5})(-studies\.parquet|-questions\.parquet|\.json)(?P<part>\.\d+\.part)?"
+)
+"""Names of what a build writes."""
+
+
+Many = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class Source(BaseModel):
@@ -69,10 +80,18 @@ class CotConfig(BaseModel):
     """Questions meet their counter-questions inside a shard: the more cases, the fewer stay alone."""
     slices: int = Field(default=8, ge=0)
     """Cut from each volume."""
-    questions: tuple[float, float] = (4.0, 10.0)
+    questions: tuple[Many, Many] = (4.0, 10.0)
     """Most questions a slice and a volume, on average over a shard."""
-    held_out: tuple[float, float] = (0.05, 0.1)
-    """Shares of subjects in val and test, of a set that brings no split of its own."""
+    held_out: tuple[Share, Share] = (0.05, 0.1)
+    """Shares of subjects in val and test, of a set that brings no split of its own; together under 1."""
+
+    @field_validator("held_out")
+    @classmethod
+    def _leaves_some(cls, shares: tuple[float, float]) -> tuple[float, float]:
+        if sum(shares) >= 1:
+            raise ValueError("val and test together are all there is")
+        return shares
+
     style: Style = Style()
     rewriter: RewriterConfig | None = None
     """An endpoint that may say rationales in other words; without one, and where it fails, the grammar's stay."""
@@ -143,11 +162,13 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     cutting = Cutting(config.slices, shard.source.least_cnr)
     proposed: list[Proposal] = []
     count: Counter[int] = Counter()
+    warned: Counter[str] = Counter()
     seen: list[Seen] = []
 
     def stream() -> Iterator[Study]:
         for case in shard.cases:
             labelled = opened(case)
+            warned.update(labelled.warnings)
             if labelled.sides == "patient":
                 gates.check_sides([(case.study, labelled.outlines, labelled.volume.shape[0])])
             for study, sight in studies(case, labelled, cutting, shard.split, random):
@@ -170,7 +191,8 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     shards.write_questions(config.out, shard.name, made)
     gates.check_schema(made, {one.study: one.facts for one in seen})
     words = {"accepted": told.accepted, "refused": dict(sorted(told.refused.items()))} if config.rewriter else None
-    return _receipt(shard, config, count, len(proposed), made, seen, words)
+    more = {"warnings": dict(sorted(warned.items()))} | ({"rewritten": words} if words else {})
+    return _receipt(shard, config, count, len(proposed), made, seen, more)
 
 
 def opened(case: Case) -> Labelled:
@@ -199,27 +221,32 @@ def make_all(
     people = [Entry(case.study, case.source, case.subject, shard.split) for shard in todo for case in shard.cases]
     gates.check_people(people)
     gates.check_sets(people)
-    config.out.mkdir(parents=True, exist_ok=True)
+    _check_once(todo)
+    _check_place(config.out)
     _forget_others(config.out, {shard.name for shard in todo})
     missing = [shard for shard in todo if not is_made(shard, config)]
-    for path in [config.out / shards.MANIFEST, *(config.out.glob("card.*") if missing else ())]:
-        path.unlink(missing_ok=True)  # neither is true of what is about to be made
+    for name in (shards.MANIFEST, *(CARD if missing else ())):
+        (config.out / name).unlink(missing_ok=True)  # neither is true of what is about to be made
     done = len(todo) - len(missing)
     for receipt in _made(missing, config):
         done += 1
         report(done, len(todo), receipt)
     receipts = [json.loads(receipt_file(config.out, shard.name).read_text()) for shard in todo]
-    check_pictures(receipts)
+    check_pictures(receipts, {digest_of(case): case.study for shard in todo for case in shard.cases})
     shards.seal(config.out)
     return summary(receipts)
 
 
-def check_pictures(receipts: Iterable[dict[str, Any]]) -> int:
-    """See `gates.check_pictures`; a finished build is not sealed where it fails."""
+def check_pictures(receipts: Iterable[dict[str, Any]], names: Mapping[str, str]) -> int:
+    """See `gates.check_pictures`; a finished build is not sealed where it fails.
+
+    names: digest -> what to call a case.
+    """
     entries, prints = [], []
     for receipt in receipts:
         for study, subject, hashes, small in receipt["prints"]:
-            entries.append(Entry(study, "", subject, receipt["split"]))
+            case, _, cut = study.partition("-")
+            entries.append(Entry(f"{names[case]} {cut}".strip(), "", subject, receipt["split"]))
             pixels = np.frombuffer(base64.b85decode(small), np.uint8)
             prints.append(Print(tuple(hashes), pixels.reshape(len(hashes), LOOKED_AT, LOOKED_AT)))
     return gates.check_pictures(entries, prints)
@@ -245,14 +272,19 @@ def is_made(shard: Shard, config: CotConfig) -> bool:
 def plan_digest(shard: Shard, config: CotConfig) -> str:
     """Of all that decides a shard's bytes."""
     settings = config.model_dump_json(exclude={"out", "workers", "sources"}) + shard.source.model_dump_json()
-    cases = "".join(f"{case.source}|{case.study}|{case.subject}" for case in shard.cases)
-    return hashlib.sha256(f"{shard.name}|{settings}|{cases}|{code_digest()}".encode()).hexdigest()
+    found = hashlib.sha256(f"{shard.name}|{settings}|{code_digest()}".encode())
+    for case in shard.cases:
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in case.files]
+        found.update(f"{case.source}|{case.study}|{case.subject}|{case.licence}|{files}".encode())
+        found.update(pickle.dumps(case.open))  # the table of names among it
+    return found.hexdigest()
 
 
 def code_digest() -> str:
-    """Of what proposes, groups and words."""
+    """Of what reads, proposes, groups and words."""
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    files = [*sorted(here.glob("*.py")), *sorted((here.parent / "sources").glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def receipt_file(out: Path, name: str) -> Path:
@@ -277,7 +309,7 @@ def _receipt(
     proposed: int,
     made: Sequence[Question],
     seen: Sequence[Seen],
-    words: dict[str, Any] | None,
+    more: dict[str, Any],
 ) -> dict[str, Any]:
     receipt = {
         "shard": shard.name,
@@ -289,7 +321,7 @@ def _receipt(
         "proposed": proposed,
         "questions": {f"{d}d": sum(q.dimension == d for q in made) for d in (2, 3)},
         "files": _files(config.out, shard.name),
-        **({"rewritten": words} if words else {}),
+        **more,
         "prints": [one.to_json() for one in seen],
     }
     file = receipt_file(config.out, shard.name)
@@ -303,9 +335,37 @@ def _files(out: Path, name: str) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
 
 
+def _check_once(todo: Sequence[Shard]) -> None:
+    seen: dict[tuple[str, str], Shard] = {}
+    for shard in todo:
+        for case in shard.cases:
+            if seen.setdefault((case.source, case.study), shard) is not shard:
+                raise BadInput(
+                    "one case twice",
+                    where=f"sources, {case.source}: found {case.study} twice, wanted each case once",
+                    next="rename the files of one of the folders, or build each by itself",
+                )
+
+
+def _check_place(out: Path) -> None:
+    """A folder of ours, an empty one, or none yet: what is somebody's stays somebody's."""
+    strange = out.exists() and not out.is_dir()
+    if out.is_dir() and not (out / RECEIPTS).is_dir():
+        strange = any(out.iterdir())
+    if strange:
+        found = "a folder with other files" if out.is_dir() else "a file"
+        raise BadInput(
+            "this isn't the place of a build",
+            where=f"--out {out.name}: found {found}, wanted an empty folder, none yet, or that of an earlier build",
+            next="name another",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RECEIPTS).mkdir(exist_ok=True)
+
+
 def _forget_others(out: Path, names: set[str]) -> None:
     """Shards of another plan, and what a stopped build left half written."""
     for path in [*out.glob("*.parquet"), *out.glob(".*.part"), *(out / RECEIPTS).glob("*.json")]:
-        shard = path.name.removesuffix(".json").removesuffix("-studies.parquet").removesuffix("-questions.parquet")
-        if shard not in names:
+        ours = OURS.fullmatch(path.name)
+        if ours and (ours["part"] or ours["shard"] not in names):
             path.unlink()

@@ -38,6 +38,7 @@ def write(folder: Path, results: Path) -> dict[str, Any]:
 
     The folder is sealed again, with its card.
     """
+    shards.verify(folder)
     told: dict[str, Any] = {"digest": digest(folder), "splits": {}, "studies": {}, "licences": {}}
     asked: list[Question] = []
     samples: list[tuple[Study, Question]] = []
@@ -63,8 +64,8 @@ def write(folder: Path, results: Path) -> dict[str, Any]:
             picture.save(part, "PNG", optimize=True)
         write_text(place / "card.md", page)
     write_text(folder / "card.html", _html(told, picture))
-    shards.seal(folder)
     write_text(results / "metrics.json", json.dumps(told, indent=1) + "\n")
+    shards.seal(folder)
     return told
 
 

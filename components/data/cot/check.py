@@ -26,6 +26,7 @@ from model.interface.prompt import filled
 from model.interface.question import Question
 
 ASKED = re.compile(r"; asked: (?P<ask>[^;]+); about: (?P<about>.+)\Z")
+NOTE = re.compile(r" The longest side of the (?:picture|volume) is \d+ mm\.\Z")
 NEAR = 0.4
 """Intersection over union under which a wrong box is wrong enough."""
 LENGTH = {"less than 10 mm": (0, 10), "10 to 20 mm": (10, 20), "20 to 40 mm": (20, 40), "more than 40 mm": (40, 1e9)}
@@ -89,6 +90,8 @@ class Truth:
     masks: Mapping[str, np.ndarray]
     """bool (x, y, z), the study's own grid."""
     spacing: np.ndarray
+    sought: frozenset[str]
+    """Names whose absence means something."""
     plane: str
     flat: bool
     sides: bool
@@ -105,7 +108,14 @@ class Truth:
             masks = {name: np.take(mask, [at], SLICE_AXIS[plane]) for name, mask in masks.items()}
         spacing = np.array(whole.spacing_mm if whole.spacing_known else (1.0, 1.0, 1.0))
         flat = cut or whole.dimension == 2
-        return cls(masks, spacing, plane, flat, labelled.sides == "patient" and whole.frame_known)
+        return cls(
+            masks,
+            spacing,
+            labelled.sought - labelled.doubtful,
+            plane,
+            flat,
+            labelled.sides == "patient" and whole.frame_known,
+        )
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -183,7 +193,7 @@ def _wrong_form(
     if len(set(question.options)) < len(question.options) or len(set(question.regions)) < len(question.regions):
         yield "two options are the same"
     worded = "where" if ask == "which box" and not question.options else ask
-    if not spelled[worded].fullmatch(question.text) or any(name not in question.text for name in about):
+    if not spelled[worded].fullmatch(NOTE.sub("", question.text)) or any(name not in question.text for name in about):
         yield f"its words are not of the grammar: {question.text!r}"
 
 
@@ -215,7 +225,9 @@ def holds(ask: str, about: Sequence[str], answer: str | Box, truth: Truth) -> bo
     """Whether an answer is true; None where it is neither true nor false beyond doubt."""
     one = about[0] if about else ""
     if ask in ("seen", "lesion seen"):
-        return (one in truth.here) == (answer == "Yes")
+        if answer == "No":
+            return one not in truth.here and one in truth.sought
+        return one in truth.here
     if ask == "which box":
         assert isinstance(answer, Box)
         return _box_holds(answer, truth.box(one))
@@ -251,7 +263,9 @@ def _place_holds(ask: str, name: str, answer: str, truth: Truth) -> bool | None:
     centre, shape = truth.centre(name), np.array(truth.masks[name].shape)
     match ask:
         case "side":
-            pairs = [(n, entry(n).partner) for n in truth.here if entry(n).side == "left"]
+            told = (entry(n) for n in truth.here)
+            pairs = [(e.name, e.partner) for e in told if e.side == "left" and e.kind == "structure" and e.system]
+            pairs = [(a, b) for a, b in pairs if entry(a).system != "heart"]  # whose sides are names
             # only structures wholly in view tell where the middle is
             pairs = [(a, b) for a, b in pairs if b in truth.here and not _cut(truth, a) and not _cut(truth, b)]
             middle = np.mean([(truth.centre(a)[0] + truth.centre(b)[0]) / 2 for a, b in pairs]) if pairs else None

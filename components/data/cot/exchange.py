@@ -64,7 +64,7 @@ def questions(kept: Sequence[Group], words: Words, style: Style, random: np.rand
     for group in kept:
         is_open = random.random() < style.open
         ask = "where" if is_open and isinstance(group[0].answer, Box) else group[0].ask
-        text = _named(words.draw("ask", ask, random), group[0].about)
+        text = _named(words.draw("ask", ask, random), group[0].about) + group[0].note
         letters = random.permutation(len(group)).tolist()
         for proposal, letter in zip(group, letters, strict=True):
             study = proposal.sight.study

@@ -20,6 +20,7 @@ import numpy as np
 
 from components.data.cot.things import Sight, Thing
 from components.data.cot.wording import article
+from components.data.sources.calibration import CROSSWISE
 from components.data.sources.ontology import Entry, entry
 from model.interface.boxes import Box
 
@@ -71,10 +72,20 @@ class Proposal:
     """Its words need the patient's left and right."""
 
     @property
+    def note(self) -> str:
+        """What the words must say beside the question: a length in mm can't be read off a picture alone."""
+        if self.ask != "diameter":
+            return ""
+        sides = [self.sight.shape[axis] * self.sight.spacing_mm[axis] for axis in self.sight.axes]
+        return (
+            f" The longest side of the {'volume' if self.sight.dimension == 3 else 'picture'} is {max(sides):.0f} mm."
+        )
+
+    @property
     def key(self) -> tuple:
         """All that a reader of the words knows: whatever has the same key can share words and options."""
         shape = self.sight.shape if isinstance(self.answer, Box) else ()
-        return self.sight.dimension, self.ask, self.about, shape, self.sight.plane if shape else ""
+        return self.sight.dimension, self.ask, self.about, self.note, shape, self.sight.plane if shape else ""
 
 
 def proposals(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
@@ -99,7 +110,7 @@ def _boxes(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
 def _places(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     middle = _midline(sight)
     for thing in sight.things:
-        if thing.pieces > 1 or thing.cut or not _may_be_named(sight, thing):
+        if thing.pieces != 1 or thing.cut or not _may_be_named(sight, thing):
             continue
         if middle is not None and not thing.entry.side:
             gap = thing.centre[0] - middle
@@ -134,7 +145,7 @@ def _midline(sight: Sight) -> float | None:
     """x of the body's middle, from paired structures that are wholly in view; None where there is none."""
     if not sight.shows_sides:
         return None
-    whole = {thing.name: thing for thing in sight.things if thing.entry.side and not thing.cut}
+    whole = {thing.name: thing for thing in sight.structures if not thing.cut and tells_sides(thing.entry)}
     pairs = [(t, whole[t.entry.partner]) for t in whole.values() if t.entry.side == "left" and t.entry.partner in whole]
     return float(np.mean([(a.centre[0] + b.centre[0]) / 2 for a, b in pairs])) if pairs else None
 
@@ -159,6 +170,11 @@ def _beside(sight: Sight, kind: Entry) -> list[Thing]:
     partner = sight.named(kind.partner)
     kin = [thing for thing in sight.structures if thing.entry.system == kind.system and _may_be_named(sight, thing)]
     return [partner] if partner else sorted(kin, key=lambda thing: -thing.size)[:1]
+
+
+def tells_sides(kind: Entry) -> bool:
+    """It has a side, and lies on it: of a heart's chambers left and right are names."""
+    return bool(kind.side and kind.system) and kind.system not in CROSSWISE
 
 
 def _seen(kind: str) -> str:
@@ -231,7 +247,8 @@ def _lesions(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     elif not kinds and sight.lesions_told:
         yield Proposal(sight, "lesion analysis", "kind", (), "none", (Said("conclude", "healthy"),), False)
     for lesion in (thing for thing in sight.lesions if not thing.cut):
-        yield _told(sight, "lesion analysis", "number", (lesion,), "one" if lesion.pieces == 1 else "several")
+        if lesion.pieces:
+            yield _told(sight, "lesion analysis", "number", (lesion,), "one" if lesion.pieces == 1 else "several")
         if lesion.pieces == 1 and sight.spacing_known:
             longest = max(lesion.box.size[axis] * sight.spacing_mm[axis] for axis in sight.axes)
             if all(abs(longest - border) >= LENGTH_MARGIN * longest for border in LENGTHS_MM):
@@ -281,8 +298,8 @@ def _may_be_named(sight: Sight, thing: Thing) -> bool:
 
 
 def _partners(sight: Sight, whole: Sequence[Thing]) -> Iterator[tuple[Thing, Thing]]:
-    """(left, right) of each pair."""
-    if sight.sides:
+    """(left, right) of each pair, where both can be told apart."""
+    if sight.shows_sides:
         by_name = {thing.name: thing for thing in whole}
         for thing in whole:
             if thing.entry.side == "left" and thing.entry.partner in by_name:

@@ -39,12 +39,13 @@ class Thing:
     size: float
     """mm³ of a volume, mm² of a slice; voxels where the spacing is unknown."""
     pieces: int
+    """0 where there are stray ones too small to be told from noise."""
     cut: bool
     """It reaches the border of what was imaged, so there may be more of it."""
     host: str = ""
     """Of a lesion: the one structure it lies in, "" where that is in doubt."""
     outside: frozenset[str] = frozenset()
-    """Of a lesion: structures it does not touch."""
+    """Of a lesion: structures whose boxes are clear of its own."""
 
     @property
     def name(self) -> str:
@@ -122,7 +123,7 @@ def things(outlines: Sequence[Outline], volume: Volume) -> list[Thing]:
         cut = any(box.low[axis] == 0 or box.high[axis] == volume.shape[axis] for axis in axes)
         host, outside = _hosts(outline, count, structures) if kind.kind == "lesion" else ("", frozenset())
         centre = _centre(outline, count)
-        pieces = int(ndi.label(outline.inside, TOGETHER)[1])  # pyright: ignore[reportArgumentType, reportIndexIssue]
+        pieces = _pieces(outline, kind.kind)
         found.append(Thing(kind, box, centre, count * unit, pieces, cut, host, outside))
     return found
 
@@ -163,14 +164,25 @@ def overlap(a: Outline, b: Outline) -> int:
 
 
 def _hosts(lesion: Outline, count: int, structures: Sequence[Outline]) -> tuple[str, frozenset[str]]:
-    """(the structure most of it lies in, those it doesn't touch)."""
+    """(the structure most of it lies in, those it is clear of)."""
     shared = {o.name: overlap(lesion, o) for o in structures}
     ordered = sorted(shared, key=lambda name: -shared[name])
     inside = [name for name in ordered if shared[name] >= HOST_SHARE * count]
     # outlines may overlap: what lies partly in another too has no host
     partly = [name for name in ordered if shared[name] > (1 - HOST_SHARE) * count]
     host = inside[0] if inside == partly and len(inside) == 1 else ""
-    return host, frozenset(name for name, n in shared.items() if not n)
+    return host, frozenset(o.name for o in structures if _far(lesion, o))
+
+
+def _far(a: Outline, b: Outline) -> bool:
+    """Their boxes don't even touch: what lies in a hole of another isn't outside of it."""
+    return any(x > d or y < c for x, y, c, d in zip(a.box.low, a.box.high, b.box.low, b.box.high, strict=True))
+
+
+def _pieces(outline: Outline, kind: str) -> int:
+    labels, n = ndi.label(outline.inside, TOGETHER)  # pyright: ignore[reportGeneralTypeIssues]
+    sizes = np.bincount(labels.ravel(), minlength=n + 1)[1:]
+    return int(n) if n == 1 or (sizes >= LEAST[kind]).all() else 0
 
 
 def _centre(outline: Outline, count: int) -> tuple[float, float, float]:

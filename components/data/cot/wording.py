@@ -35,7 +35,7 @@ QUESTIONS = {
         "[Locate|Find|Point at|Mark] the {a}[.| with a box.| in this study.]",
     ),
     "side": (
-        "[On|At] which side [of the body|of the patient] [is|lies|do you see] the {a}?",
+        "On which side [of the body|of the patient|of this body] [is|lies|do you see] the {a}?",
         "On the patient's left or right: where [is|lies] the {a}?",
         "[Which side|Which side of the body|Which side of the patient] [holds|shows|contains] the {a}?",
     ),
@@ -93,7 +93,7 @@ QUESTIONS = {
     ),
     "kind": (
         "[What|What kind of|Which kind of|What sort of] lesion is [seen|visible|shown|in view|to be seen][| here]?",
-        "[Name|Name the kind of|Tell the kind of] lesion [that is seen|in view|shown here].",
+        "[Name the|Name the kind of|Tell the kind of] lesion [that is seen|in view|shown here].",
     ),
     "number": (
         "Is [there one|this one] {a} or [several|more than one]?",
@@ -133,7 +133,7 @@ CONCLUSIONS = {
     "higher side": ("The {word} one [lies|is|sits] [higher|further up].",),
     "inside": ("[It lies|It is|So it lies|So it is] {word} the {b}.",),
     "kind": ("[It is|This is|It looks like|That is] {word}.",),
-    "number": ("[There is|I count|One counts] {word}.",),
+    "number": ("[There is|There seems to be|I count] {word}.",),
     "diameter": ("[Its longest side is|Along its longest side it is] {word}.",),
     "unseen": ("[No {a} is seen|I see no {a}|The {a} is not seen][.| here.]", "Nothing here is the {a}."),
     "no lesion": ("[No {a} is seen|I see no {a}][.| here.]", "Nothing here is a {a}."),

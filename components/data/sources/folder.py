@@ -77,6 +77,8 @@ def _table(root: Path) -> tuple[dict[int, str], Declared, str]:
 def _names(where: str, stored: Mapping[str, Any]) -> dict[int, str]:
     if not stored or not all(value.isdecimal() and isinstance(name, str) for value, name in stored.items()):
         raise not_of_the_set(where, "labels", "another entry, or none", "label value -> name")
+    if len({int(value) for value in stored}) < len(stored):
+        raise not_of_the_set(where, "labels", "one value twice", "each value once")
     return {int(value): name for value, name in stored.items()}
 
 
@@ -96,7 +98,11 @@ def _subjects(root: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, st
 
 def _lines(path: Path, *columns: int) -> list[list[str]]:
     """Of a table with tabs, empty lines and those that begin with # left out."""
-    rows = [line.split("\t") for line in path.read_text("utf-8-sig").splitlines() if line.strip() and line[0] != "#"]
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise not_of_the_set(path.name, "text", f"a byte at {error.start} that isn't UTF-8", "UTF-8") from error
+    rows = [line.split("\t") for line in text.splitlines() if line.strip() and line[0] != "#"]
     for row in rows:
         if len(row) not in columns:
             wanted = f"{' or '.join(map(str, columns))}, with tabs between"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from components.data.sources.anatomy_names import LESIONS, MIDLINE, PAIRED, PAIRED_LESIONS
+from model.interface.errors import BadInput
 
 SIDES = ("left", "right")
 OTHER = {"left": "right", "right": "left"}
@@ -22,10 +23,14 @@ BRITISH = {
 }  # fmt: skip
 """American word -> ours, wherever it stands in a name."""
 OF_LESIONS = (
-    "tumour", "cancer", "carcinoma", "metastas", "lesion", "cyst", "nodule", "mass", "oedema", "haemorrhage",
-    "haematoma", "infarct", "polyp", "melanoma", "schwannoma", "glioma", "aneurysm", "fracture", "effusion", "stone",
+    "tumour", "cancer", "carcinoma", "metastas", "lesion", "nodule", "oedema", "haemorrhage", "haematoma", "infarct",
+    "melanoma", "schwannoma", "glioma", "aneurysm", "fracture", "effusion",
 )  # fmt: skip
 """How a word of a lesion begins or ends: an unknown name with one is no structure."""
+LESIONS_THEMSELVES = ("cyst", "mass", "polyp", "stone")
+"""Words of lesions that begin or end others' too: a masseter is none."""
+SHORT = {"l": "left", "lt": "left", "r": "right", "rt": "right"}
+"""A side at either end of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,13 @@ def named(source_name: str) -> tuple[str, str]:
     known = canonical(source_name)
     if known:
         return known, ""
-    cleaned = " ".join(filter(None, _key(source_name))) or "unnamed structure"
+    cleaned = " ".join(filter(None, _key(source_name)))
+    if not cleaned:
+        raise BadInput(
+            "a label's name has no letters",
+            where=f"names: found {source_name!r}, wanted a name of letters or digits",
+            next="name it in the set's table, or leave it out by an empty name",
+        )
     return cleaned, f"label {source_name!r} is not in the ontology: taken as {cleaned!r}, of no known organ system"
 
 
@@ -67,13 +78,26 @@ def named_all(table: Mapping[int, str]) -> tuple[dict[int, str], tuple[str, ...]
     An empty name stays empty: nothing is made of that value.
     """
     found = {value: named(name) if name else ("", "") for value, name in table.items() if value != 0}
+    spelled: dict[str, str] = {}
+    for value, (name, warning) in found.items():
+        if warning and spelled.setdefault(name, table[value]) != table[value]:
+            raise BadInput(
+                "two labels would have one name",
+                where=f"names: found {spelled[name]!r} and {table[value]!r}, wanted names that differ in their words",
+                next="rename one of them in the set's table",
+            )
     return {value: name for value, (name, _) in found.items()}, tuple(told for _, told in found.values() if told)
 
 
 def _key(source_name: str) -> tuple[str, str]:
     """(side, the rest), in lower case and British."""
-    found: list[str] = re.findall(r"[a-z0-9&]+", source_name.lower())
+    found: list[str] = re.findall(r"(?:[^\W_]|&)+", source_name.lower())
     words = [BRITISH.get(word, word) for word in found]
+    if len(words) > 1 and not any(word in SIDES for word in words):  # "Kidney L", "rt lung", "lung_right"
+        for end in (0, -1):
+            if words[end] in SHORT:
+                words[end] = SHORT[words[end]]
+                break
     sides = [word for word in words if word in SIDES]
     if len(sides) != 1:
         return "", " ".join(words)
@@ -112,5 +136,7 @@ def _entry(base: str, side: str, system: str, kind: str) -> Entry:
 
 def _unknown(name: str) -> Entry:
     side, rest = _key(name)
-    lesion = any(word.startswith(OF_LESIONS) or word.endswith(OF_LESIONS) for word in rest.split())
+    words = rest.split()
+    lesion = any(word.startswith(OF_LESIONS) or word.endswith(OF_LESIONS) for word in words)
+    lesion |= any(word in words or f"{word}s" in words for word in LESIONS_THEMSELVES)
     return _entry(rest, side, "", "lesion" if lesion else "structure")

@@ -71,7 +71,7 @@ def _check_studies(path: Path) -> None:
             if dtype not in STORED:
                 raise _refused(path, "voxels of another type", "dtype", dtype, f"one of {', '.join(STORED)}")
             wanted = bounded(path, tuple(shape or ()), np.dtype(dtype).itemsize)
-            if size != wanted:
+            if size not in (wanted, 3 * wanted):  # grey, or colours
                 raise _refused(path, "not the voxels of that shape", "voxels", f"{size} bytes", f"{wanted}")
     try:
         for _ in read_studies(path.parent, path.name.removesuffix("-studies.parquet")):

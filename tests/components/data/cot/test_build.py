@@ -125,3 +125,35 @@ def test_names_of_files_and_people_are_not_in_the_data(built):
     assert "person-" not in text
     assert "case-" not in text
     assert b"person-" not in raw
+
+
+def test_what_is_not_ours_is_never_touched(blob_source, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("precious.parquet", "card.docx", "train-1-studies.parquet"):
+        (mine / name).write_text("x")
+    before = bytes_of(mine)
+    with pytest.raises(BadInput, match="isn't the place of a build"):
+        run(config_of(mine, cases=8, cases_per_shard=8))
+    assert bytes_of(mine) == before
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="isn't the place of a build"):
+        run(config_of(tmp_path / "file", cases=8, cases_per_shard=8))
+    out = tmp_path / "data"
+    run(config_of(out, cases=8, cases_per_shard=8, workers=1))
+    for name in ("precious.parquet", "card.docx"):
+        (out / name).write_text("x")
+    run(config_of(out, cases=16, cases_per_shard=4, workers=1))
+    assert (out / "precious.parquet").read_text() == (out / "card.docx").read_text() == "x"
+
+
+def test_a_case_twice_is_refused(blob_source, tmp_path):
+    config = config_of(tmp_path / "data", cases=8)
+    with pytest.raises(BadInput, match="one case twice"):
+        run(config.model_copy(update={"sources": config.sources * 2}))
+
+
+@pytest.mark.parametrize("odd", [{"questions": (float("nan"), 5)}, {"questions": (-1, 5)}, {"held_out": (0.9, 0.9)}])
+def test_settings_that_mean_nothing_are_refused(tmp_path, odd):
+    with pytest.raises(ValueError, match="validation error"):
+        config_of(tmp_path, cases=1, **odd)

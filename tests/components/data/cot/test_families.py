@@ -7,7 +7,7 @@ from components.data.cot import families
 from components.data.cot.families import GAP_MM, LENGTHS, SIZE_RATIO, THIRDS, Proposal, proposals
 from components.data.cot.studies import Cutting, studies
 from components.data.cot.things import Sight
-from components.data.sources.case import Case, Labelled
+from components.data.sources.case import Case, Labelled, Outline
 from model.imaging.prepare import prepare
 from model.imaging.shards import Study
 from model.interface.boxes import Box
@@ -125,3 +125,42 @@ def test_every_proposal_says_what_it_points_at(many):
     assert len({p.family for _, _, some in many for p in some}) == len(
         (families.__doc__ or "").split("\n\n")[1].splitlines()
     )
+
+
+def test_a_lesion_in_a_hole_of_an_organ_is_neither_inside_nor_outside_it():
+    liver, lesion = blobs.ball((24, 20, 12), (14, 12, 8)), blobs.ball((24, 20, 12), (4, 4, 3))  # type: ignore[arg-type]
+    outlines = [Outline.of("liver", liver & ~lesion), Outline.of(blobs.LESION, lesion)]
+    body = blobs.body(0)
+    told = Labelled(body.volume, tuple(o for o in outlines if o), "patient", (), frozenset(["liver", blobs.LESION]))
+    assert not [p for _, _, some in opened(told, slices=3) for p in some if p.ask == "inside"]
+
+
+def test_a_stray_voxel_is_not_a_second_lesion():
+    lesion = blobs.ball((24, 20, 12), (4, 4, 3))  # type: ignore[arg-type]
+    lesion[2, 2, 2] = True
+    outline = Outline.of(blobs.LESION, lesion)
+    assert outline
+    told = Labelled(blobs.body(0).volume, (outline,), "patient", (), frozenset([blobs.LESION]))
+    ((_, sight, some),) = opened(told, slices=0)
+    assert [thing.pieces for thing in sight.things] == [0]
+    assert not [p for p in some if p.ask in ("number", "diameter", "which box", "third")]
+
+
+def test_cysts_and_heart_chambers_do_not_tell_the_middle():
+    for pair in (("left kidney cyst", "right kidney cyst"), ("left heart atrium", "right heart atrium")):
+        masks = [blobs.ball(c, (3, 3, 3)) for c in ((10, 20, 12), (22, 20, 12), (24, 30, 12))]  # type: ignore[arg-type]
+        outlines = [Outline.of(n, m) for n, m in zip((*pair, "spinal cord"), masks, strict=True)]
+        names = frozenset((*pair, "spinal cord"))
+        told = Labelled(blobs.body(0).volume, tuple(o for o in outlines if o), "patient", (), names)
+        assert not [p for _, _, some in opened(told, slices=0) for p in some if p.ask == "side"]
+
+
+def test_twins_are_not_compared_where_they_can_not_be_told_apart(many):
+    for _, sight, some in many:
+        assert sight.plane != "sagittal" or not [p for p in some if p.ask in ("larger side", "higher side")]
+
+
+def test_a_length_is_asked_beside_the_size_of_the_picture(many):
+    for p in asked(many, "diameter"):
+        assert p.note.endswith(" mm.")
+        assert p.note in p.key

@@ -6,6 +6,7 @@ from components.data.labels import NAMES
 from components.data.lesions import KINDS
 from components.data.sources import abdomenatlas, amos22, brats, msd, ontology
 from components.data.sources.ontology import canonical, entry, named, named_all
+from model.interface.errors import BadInput
 
 TOTAL = """
 spleen kidney_right kidney_left gallbladder liver stomach pancreas adrenal_gland_right adrenal_gland_left
@@ -110,4 +111,20 @@ def test_an_unknown_name_is_a_structure_unless_its_words_say_lesion():
     assert entry(named("Buccal mucosa")[0]) == ontology.Entry("buccal mucosa", "", "", "", "structure")
     assert entry(named("brain_metastasis")[0]).kind == "lesion"
     assert entry(named("Left adrenal Adenocarcinoma")[0]).kind == "lesion"
-    assert named("***")[0] == "unnamed structure"
+    assert entry(named("left masseter")[0]).kind == entry(named("cystic duct")[0]).kind == "structure"
+    assert entry(named("arachnoid cyst")[0]).kind == "lesion"
+    with pytest.raises(BadInput, match="no letters"):
+        named("***")
+
+
+def test_a_side_at_either_end_may_be_short():
+    for name in ("Kidney L", "lt kidney", "kidney_left", "L kidney"):
+        assert named(name)[0] == "left kidney"
+    assert entry(named("thing r")[0]).partner == "left thing"
+
+
+def test_names_of_other_letters_stay_apart():
+    names, _ = named_all({1: "肝臓", 2: "腎臓", 3: "Leberläsion"})
+    assert len(set(names.values())) == 3
+    with pytest.raises(BadInput, match="two labels would have one name"):
+        named_all({1: "odd-thing", 2: "odd thing"})

@@ -3,7 +3,7 @@
     python -m components.bench.building      -> results/bench/data_workers_2.json
 
 Cases are NIfTI files of a folder, read as a user's are, and small bodies made on the fly for the long run. Wall time,
-because processes are what is measured: the ways take turns, the least of three counts.
+because processes are what is measured: the ways take turns, the least of two counts.
 """
 
 import json
@@ -27,11 +27,11 @@ from components.tracking import commit
 from model.imaging.volume import Volume
 from model.interface.writing import write_text
 
-FILES, SHAPE = 160, (128, 128, 64)
+FILES, SHAPE = 96, (128, 128, 64)
 LONG = 2_000, 220_000
 """Samples of the short and of the long build."""
 SMALL = (48, 40, 24)
-REPEATS = 3
+REPEATS = 2
 OUT = Path("results/bench/data_workers_2.json")
 
 

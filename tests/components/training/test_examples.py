@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.data.cot import build
+from components.data.cot.style import Style
 from components.training.examples import answer_of, cases, example
 from model.imaging import shards
 from model.interface.grammar import THINK_OPEN, TURN_END, parse, write_answer
@@ -18,7 +19,9 @@ from tests.components.data.cot.conftest import blob_source, config_of  # noqa: F
 @pytest.fixture(scope="module")
 def made(blob_source, tmp_path_factory) -> tuple[Checkpoint, Path]:  # noqa: F811
     root = tmp_path_factory.mktemp("examples")
-    config = config_of(root / "data", cases=24, cases_per_shard=24, workers=1, held_out=(0, 0), slices=2)
+    config = config_of(
+        root / "data", cases=24, cases_per_shard=24, workers=1, held_out=(0, 0), slices=2, style=Style(open=0.5)
+    )
     build.run(config)
     return folders.load(world.checkpoint(root / "base")), config.out
 
@@ -26,7 +29,7 @@ def made(blob_source, tmp_path_factory) -> tuple[Checkpoint, Path]:  # noqa: F81
 def test_what_is_trained_is_the_rationale_and_the_answer(made):
     checkpoint, data = made
     met = set()
-    for case in cases(data, "train", checkpoint)[:12]:
+    for case in cases(data, "train", checkpoint):
         told = example(case, checkpoint)
         for branch, question in zip(told.branches, case.questions, strict=True):
             said = checkpoint.vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])

@@ -85,8 +85,10 @@ def test_every_study_is_taken_once_an_epoch_whatever_the_workers(small: SftConfi
     checkpoint = folders.load(small.base)
     for world_size in (1, 2, 3):
         seen: Counter[int] = Counter()
+        kept = []  # an id is one study's only while that study lives
         for rank in range(world_size):
             mine = [example(c, checkpoint) for c in cases(small.data, "train", checkpoint, rank=rank, world=world_size)]
+            kept.append(mine)
             plan = Plan(mine, small.model_copy(update={"studies": 4}), Workers(rank, world_size))
             plan.per_epoch, plan.steps = 3, 6
             for _, rows in plan.batches(0):

@@ -108,7 +108,7 @@ def _body(seed: int) -> Labelled:
     labels = ellipsoids(seed, SMALL, len(ORGANS))
     volume = Volume(20 * labels, np.eye(4), "CT", True, "axial")
     names = dict(enumerate(ORGANS, 1))
-    return Labelled(volume, outlines_of(labels, names), "patient", (), frozenset(ORGANS))
+    return Labelled(volume, outlines_of(labels, names), "unknown", (), frozenset(ORGANS))  # anywhere, as no body is
 
 
 def _written(folder: Path) -> Path:

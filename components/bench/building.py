@@ -101,7 +101,7 @@ def _long(wanted: int) -> tuple[int, int, float]:
 
 
 def _case(seed: int) -> Case:
-    return Case("bench", f"s{seed}", f"s{seed}", "train", "", (), partial(_body, seed))
+    return Case("bench", f"s{seed}", f"s{seed}", "train", "CC0", (), partial(_body, seed))
 
 
 def _body(seed: int) -> Labelled:

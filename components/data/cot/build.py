@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -280,6 +281,7 @@ def plan_digest(shard: Shard, config: CotConfig) -> str:
     return found.hexdigest()
 
 
+@cache
 def code_digest() -> str:
     """Of what reads, proposes, groups and words."""
     here = Path(__file__).parent
@@ -324,9 +326,7 @@ def _receipt(
         **more,
         "prints": [one.to_json() for one in seen],
     }
-    file = receipt_file(config.out, shard.name)
-    file.parent.mkdir(exist_ok=True)
-    write_text(file, json.dumps(receipt) + "\n")
+    write_text(receipt_file(config.out, shard.name), json.dumps(receipt) + "\n")
     return receipt
 
 
@@ -360,7 +360,7 @@ def _check_place(out: Path) -> None:
             next="name another",
         )
     out.mkdir(parents=True, exist_ok=True)
-    (out / RECEIPTS).mkdir(exist_ok=True)
+    (out / RECEIPTS).mkdir(exist_ok=True)  # from now on the folder is ours
 
 
 def _forget_others(out: Path, names: set[str]) -> None:

@@ -5,7 +5,7 @@ Names are digests: neither a file's name nor a patient's gets into a data set.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -100,14 +100,14 @@ def _told(
         found = [thing for thing in found if thing.name not in faint]
         doubtful |= set(faint)
     here = {thing.name for thing in found}
-    sought = labelled.sought
+    sought, group = labelled.sought, digest_of(case)
     sight = Sight(
         study=name,
         subject=subject_of(case),
-        group=digest_of(case),
+        group=group,
         split=split,
         licence=case.licence,
-        provenance=f"{case.source}, case {digest_of(case)}",
+        provenance=f"{case.source}, case {group}",
         dimension=volume.dimension,
         plane=volume.plane,
         shape=volume.shape,
@@ -120,9 +120,9 @@ def _told(
         lesions_told=any(entry(n).kind == "lesion" for n in sought)
         and not any(entry(n).kind == "lesion" for n in doubtful),
     )
-    marks = (split, sight.contrast, volume, sight.group, case.licence, sight.provenance)
-    study = Study(name, sight.subject, *marks)
-    return study, sight
+    return Study(
+        name, sight.subject, split, sight.contrast, volume, sight.group, sight.licence, sight.provenance
+    ), sight
 
 
 def _places(labelled: Labelled, volume: Volume, n: int, random: np.random.Generator) -> set[tuple[str, int]]:
@@ -152,5 +152,4 @@ def _compact(volume: Volume) -> Volume:
     kinds = [np.uint8, np.int16] if whole else []
     kind = next((k for k in kinds if np.iinfo(k).min <= least and most <= np.iinfo(k).max), np.float32)
     assert np.dtype(kind).name in STORED
-    sought = (volume.modality, volume.frame_known, volume.plane, volume.warnings, volume.spacing_known)
-    return Volume(voxels.astype(kind), volume.affine, *sought)
+    return replace(volume, voxels=voxels.astype(kind))

@@ -13,6 +13,7 @@ from components.bench.dictation import Dictated, dictated, logprobs, noise, rere
 from components.bench.measure import Comparison
 from components.bench.paper import FIGURES as PAPER
 from components.bench.reading import read_ct_512x512x300
+from components.bench.seeing import tower_windows
 from components.bench.tracing import mask_to_trace_2d, mask_to_trace_3d
 from model.imaging.crop import crop
 from model.learning.losses import Clip, grpo, target_logprobs
@@ -110,6 +111,7 @@ FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
         read_ct_512x512x300,
         mask_to_trace_2d,
         mask_to_trace_3d,
+        tower_windows,
     )
 } | PAPER
 

@@ -21,6 +21,9 @@ from torch.nn.attention.flex_attention import BlockMask
 from model.vlm.blocks import tree_blocks
 from model.vlm.tokens import Strip
 
+LONG = 3072
+"""Tokens of a line from which attending strip by strip costs less than one call for all of them."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -62,8 +65,11 @@ class Packed:
 
     @property
     def kernel_mask(self) -> Tensor | BlockMask:
-        """The same, as the attention of this device wants it: blocks on CUDA."""
-        return tree_blocks(self.segment, self.trunk) if self.segment.is_cuda else self.mask
+        """The same, as the attention of this device wants it: blocks on CUDA; on the CPU dense, or of long lines
+        int32[B, L, 2], the segment and the trunk of each token."""
+        if self.segment.is_cuda:
+            return tree_blocks(self.segment, self.trunk)
+        return self.mask if self.ids.shape[1] < LONG else torch.stack([self.segment, self.trunk], -1)
 
     def to(self, device: torch.device) -> "Packed":
         return Packed(

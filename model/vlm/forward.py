@@ -91,7 +91,7 @@ def hidden(
     """Last hidden states float[B, L, hidden].
 
     embedded: of `embed`; places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
-    A mask of blocks is for a model that attends through `sharing`.
+    A mask of blocks, or of owners, is for a model that attends through `sharing`.
     """
     language = vlm.model.language_model
     first, *deeper = embedded.split(language.config.hidden_size, -1)

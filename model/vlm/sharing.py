@@ -21,6 +21,7 @@ from transformers.masking_utils import sdpa_mask
 
 from model.vlm.blocks import attend_blocks
 from model.vlm.forward import Memory
+from model.vlm.strips import attend_strips
 
 NAME = "shared_prefix"
 AT_ONCE = 1 << 20
@@ -141,10 +142,12 @@ def attend(
     """transformers' attention function: float[R, heads, new, d] -> float[R, new, heads, d].
 
     attention_mask: bool[R, 1, new, P + K], True where a query may look; every query sees all of its study's prefix.
-    Plain tensors may come with the blocks of a training row instead.
+    Plain tensors may come with the blocks, or the owners, of a training row instead.
     """
     if isinstance(attention_mask, BlockMask):
         return attend_blocks(query, key, value, attention_mask, settings["scaling"]), None
+    if attention_mask is not None and attention_mask.dtype == torch.int32:
+        return attend_strips(module, query, key, value, attention_mask, settings["scaling"]), None
     if not isinstance(key, Split):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     assert attention_mask is not None

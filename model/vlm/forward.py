@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import pad
 
 from model.vlm.tokens import Vocabulary
@@ -84,10 +85,13 @@ def embed(vlm: Any, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor])
     return embedded.masked_scatter(is_picture[..., None], shown)
 
 
-def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Remembers | None = None) -> Tensor:
+def hidden(
+    vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor | BlockMask, memory: Remembers | None = None
+) -> Tensor:
     """Last hidden states float[B, L, hidden].
 
     embedded: of `embed`; places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
+    A mask of blocks, or of owners, is for a model that attends through `sharing`.
     """
     language = vlm.model.language_model
     first, *deeper = embedded.split(language.config.hidden_size, -1)
@@ -96,7 +100,7 @@ def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Rem
     out = language(
         inputs_embeds=first,
         position_ids=places.permute(2, 0, 1),
-        attention_mask=mask[:, None],
+        attention_mask=mask if isinstance(mask, BlockMask) else mask[:, None],
         past_key_values=memory,
         use_cache=memory is not None,
         **(deepstack if deeper else {}),

@@ -13,12 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from model.vlm.blocks import attend_blocks
 from model.vlm.forward import Memory, looking
+from model.vlm.strips import attend_strips
 
 NAME = "shared_prefix"
 AT_ONCE = 1 << 20
@@ -151,12 +154,17 @@ def _stacked(layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def attend(
-    module: Any, query: Tensor, key: Any, value: Any, attention_mask: Tensor | None, **settings: Any
+    module: Any, query: Tensor, key: Any, value: Any, attention_mask: Tensor | BlockMask | None, **settings: Any
 ) -> tuple[Tensor, None]:
     """transformers' attention function: float[R, heads, new, d] -> float[R, new, heads, d].
 
     attention_mask: bool[R, 1, new, P + K], True where a query may look; every query sees all of its study's prefix.
+    Plain tensors may come with the blocks, or the owners, of a training row instead.
     """
+    if isinstance(attention_mask, BlockMask):
+        return attend_blocks(query, key, value, attention_mask, settings["scaling"]), None
+    if attention_mask is not None and attention_mask.dtype == torch.int32:
+        return attend_strips(module, query, key, value, attention_mask, settings["scaling"]), None
     if not isinstance(key, Split):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     assert attention_mask is not None

@@ -13,8 +13,8 @@ from functools import cache, cached_property, lru_cache
 import numpy as np
 from scipy import ndimage as ndi
 
-from components.data.cot import build, studies
-from components.data.cot.build import CotConfig, Shard
+from components.data.cot import receipts, studies
+from components.data.cot.plan import CotConfig, Shard, plan
 from components.data.cot.wording import Words, filled_in
 from components.data.sources.case import Labelled
 from components.data.sources.ontology import entry
@@ -44,8 +44,9 @@ class Fault:
 
 def check(config: CotConfig) -> tuple[int, list[Fault]]:
     """(samples checked, what is wrong) of a finished build."""
+    receipts.check_finished(config.out)
     shards.verify(config.out)
-    todo = build.plan(config)
+    todo = plan(config)
     with ProcessPoolExecutor(config.workers) as pool:
         found = list(pool.map(check_shard, todo, [config] * len(todo)))
     return sum(n for n, _ in found), [fault for _, faults in found for fault in faults]

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from components.bench.run import BenchConfig
 from components.data.config import DataConfig
-from components.data.cot.build import CotConfig
+from components.data.cot.plan import CotConfig
 from components.evaluation.confidence_config import ConfidenceConfig
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.consistency_config import ConsistencyConfig

@@ -2,8 +2,8 @@
 
 Both runs answer the same questions. A head's questions stand or fall together, and a seed moves all of its answers at
 once, so heads and seeds are two crossed sources of chance. Both are drawn with replacement (the pigeonhole bootstrap,
-Owen 2007, doi:10.1214/07-AOAS122), which counts the chance of a single answer three times; so the spread of the draws is
-brought to the two-way clustered variance (Cameron, Gelbach & Miller 2011, doi:10.1198/jbes.2010.07136), and widened
+Owen 2007, doi:10.1214/07-AOAS122), which counts the chance of a single answer three times; so the spread of the draws
+is brought to the two-way clustered variance (Cameron, Gelbach & Miller 2011, doi:10.1198/jbes.2010.07136), and widened
 as Student's t says for so few seeds (Satterthwaite's degrees of freedom).
 """
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from components import tracking
+from components import settings, tracking
 from components.evaluation import report, traces
-from components.evaluation.config import EvaluateConfig
+from components.evaluation.config import AuditConfig, EvaluateConfig
 from components.registry import versions
 from components.registry.gate import Check, GateConfig, Verdict, judge
 from components.registry.promotion import Change, promote, was_rolled_back
@@ -42,10 +42,11 @@ def log(config: EvaluateConfig, pictures: Mapping[str, np.ndarray]) -> str:
     md5 = outs(LOCK)
     folder = config.checkpoints[candidate_name(config)]
     tags = {f"dvc.{path}": value for path, value in md5.items()}
+    audit = read_audit(read_metrics(config)["digests"]["checkpoints"][candidate_name(config)])
     return tracking.log_evaluation(
         "evaluate",
         key=md5[str(config.out / "metrics.json")],
-        metrics=report.flat(read_metrics(config)),
+        metrics=report.flat(read_metrics(config)) | report.flat({"audit": audit or {}}),
         tags={**tags, tracking.CKPT_MD5: md5[str(folder)], "git": tracking.commit()},
         files=[LOCK, Path("params.yaml"), *(config.out / name for name in ("metrics.json", "table.md", traces.FILE))],
         pictures=pictures,
@@ -61,7 +62,7 @@ def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
     version = versions.register(config.checkpoints[name], numbers, data, run, tags)
     champion = versions.aliases().get(versions.CHAMPION)
     before = versions.numbers(champion, data) if champion else None
-    verdict = judge(numbers, before, gate)
+    verdict = judge(numbers, before, gate, read_audit(metrics["digests"]["checkpoints"][name]))
     if was_rolled_back(version):
         undone = Check("not rolled back", False, f"version {version} was, `urm promote {version}` puts it back")
         verdict = Verdict((*verdict.checks, undone))
@@ -82,6 +83,13 @@ def candidate_name(config: EvaluateConfig) -> str:
 
 def read_metrics(config: EvaluateConfig) -> dict[str, Any]:
     return json.loads((config.out / "metrics.json").read_text())
+
+
+def read_audit(checkpoint: str) -> dict[str, Any] | None:
+    """What the audit of this checkpoint found; None where there is none, or one of another checkpoint."""
+    file = settings.load("audit", AuditConfig).out / "metrics.json"
+    tree = json.loads(file.read_text()) if file.exists() else {}
+    return tree if tree.get("digests", {}).get("checkpoint") == checkpoint else None
 
 
 def outs(lock: Path) -> dict[str, str]:

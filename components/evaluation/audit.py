@@ -20,6 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,8 +83,8 @@ def run(config: AuditConfig) -> dict[str, Any]:
     checkpoint = folders.load(config.checkpoint)
     exam = drawn(read_exam(config.data, config.split, checkpoint), config.questions, config.seed)
     said = {
-        name: _answers(name, checkpoint, asked, Sampling(max_tokens=config.max_tokens, crops=crops))
-        for name, (asked, crops) in conditions(exam, config.seed).items()
+        name: _answers(name, seeing(checkpoint, changes), asked, Sampling(max_tokens=config.max_tokens))
+        for name, (asked, changes) in conditions(exam, config.seed).items()
     }
     tree: dict[str, Any] = {
         "digests": {
@@ -114,8 +115,13 @@ def drawn(exam: Exam, most: tuple[int, int], seed: int) -> Exam:
     return Exam(*([part[i] for i in kept] for part in (exam.questions, exam.prepared, exam.groups)))
 
 
-def conditions(exam: Exam, seed: int) -> dict[str, tuple[Asked, Any]]:
-    """By name: what is asked of each question, and what boxes are answered with."""
+def seeing(checkpoint: Checkpoint, changes: dict[str, Any]) -> Checkpoint:
+    """The same weights under a contract that answers boxes otherwise; what a study looks like isn't changed."""
+    return replace(checkpoint, contract=checkpoint.contract.model_copy(update=changes))
+
+
+def conditions(exam: Exam, seed: int) -> dict[str, tuple[Asked, dict[str, Any]]]:
+    """By name: what is asked of each question, and what of the contract is another."""
     random = np.random.default_rng([seed, 1])
     questions, prepared = exam.questions, exam.prepared
 
@@ -139,22 +145,24 @@ def conditions(exam: Exam, seed: int) -> dict[str, tuple[Asked, Any]]:
     reordered = [permuted(question, random) for question in questions]
     as_asked = of(prepared)
     return {
-        AS_ASKED: (as_asked, "asked"),
-        "blank": (of(black), "asked"),
-        "shuffled": (of(exchanged(prepared, exam.groups, random)), "asked"),
-        "text only": (of([nothing[id(study)] for study in black]), "asked"),
-        "evidence masked": (of(masked), "asked"),
-        "masked elsewhere": (of(elsewhere), "asked"),
-        "no crops": (as_asked, "none"),
-        "random crops": (as_asked, "random"),
-        "mirrored": (of(turned), "asked"),
-        "reordered": ([(s, r[0]) if r else None for s, r in zip(prepared, reordered, strict=True)], "asked"),
+        AS_ASKED: (as_asked, {}),
+        "blank": (of(black), {}),
+        "shuffled": (of(exchanged(prepared, exam.groups, random)), {}),
+        "text only": (of([nothing[id(study)] for study in black]), {}),
+        "evidence masked": (of(masked), {}),
+        "masked elsewhere": (of(elsewhere), {}),
+        "no crops": (as_asked, {"crop_slices": 0}),
+        "random crops": (as_asked, {"crop_source": "elsewhere"}),
+        "mirrored": (of(turned), {}),
+        "reordered": ([(s, r[0]) if r else None for s, r in zip(prepared, reordered, strict=True)], {}),
     }
 
 
 def _answers(name: str, checkpoint: Checkpoint, asked: Asked, sampling: Sampling) -> list[tuple[Question, str] | None]:
     """(the question as it was asked, the letter said or "") of each that was asked."""
-    began, some = time.perf_counter(), [one for one in asked if one]
+    began, own = time.perf_counter(), checkpoint.contract.digest()
+    under = {id(one[0]): replace(one[0], contract=own) for one in asked if one}
+    some = [(under[id(one[0])], one[1]) for one in asked if one]
     traces = iter(answer(checkpoint, some, sampling))
     found = [(one[1], next(traces).answer.choice or "") if one else None for one in asked]
     sys.stderr.write(f"audit: {name}: {len(some)} answers in {time.perf_counter() - began:.0f} s\n")

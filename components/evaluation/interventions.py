@@ -11,11 +11,11 @@ from math import ceil, floor
 
 import numpy as np
 
+from model.imaging.crop import elsewhere
 from model.imaging.prepare import Prepared, blank, render
 from model.imaging.volume import Volume
 from model.interface.boxes import Box, iou
 from model.interface.question import Question
-from model.vlm.regions import elsewhere
 
 SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 OFFERED = re.compile(r"\b(?:left or right|right or left)\b", re.IGNORECASE)

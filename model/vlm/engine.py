@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.imaging.crop import crop
 from model.imaging.prepare import Prepared
 from model.interface.boxes import Box
 from model.interface.errors import BadInput
@@ -32,7 +33,7 @@ from model.vlm import room
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, tower_digest
 from model.vlm.forward import Memory, embed, hidden, logits
-from model.vlm.regions import inject, look
+from model.vlm.regions import inject
 from model.vlm.rollout import Event, Rollout, trace_of, why_not_shown
 from model.vlm.sampling import Choose, Sampling, draw, stream
 from model.vlm.sharing import Layers, Shared, share
@@ -373,7 +374,7 @@ class _Rows:
         rollout.open_step = []
         frame = rollout.prepared.frame
         box = why_not_shown(text, rollout.rounds, frame.shape, self.sampling.max_boxes)
-        shown = look(rollout.prepared, box, self.contract, self.sampling.crops) if isinstance(box, Box) else []
+        shown = crop(rollout.prepared, box, self.contract) if isinstance(box, Box) else []
         if isinstance(box, Box) and most is not None and rollout.crops + len(shown) > most:
             box, shown = Flaw(text[-80:], f"more than {most} crops"), []
         rollout.crops += len(shown)

@@ -5,7 +5,7 @@ Each answer draws from a stream of its own, so that a sample is the same alone, 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +14,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from model.vlm.rollout import Rollout
 
-Crops = Literal["asked", "none", "random"]
-"""What a box is answered with: what is there, nothing, or an equal box at another place. Only audits and ablations take
-the last two."""
 Choose = Callable[[Tensor, "Sequence[Rollout]"], list[tuple[int, float]]]
 """Scores float32[rows, vocab] and their answers to (token, log-probability) a row; what a row that waits gets is not
 used."""
@@ -36,7 +33,6 @@ class Sampling:
     """Pictures that an answer's boxes may bring in all; a box that would bring more is a flaw and brings none."""
     max_slices: int | None = None
     """Slices shown of one cuboid, where fewer than the contract's."""
-    crops: Crops = "asked"
     banned: tuple[int, ...] = ()
     """Ids that are never chosen, besides those of pictures."""
     stop: tuple[str, ...] = ()

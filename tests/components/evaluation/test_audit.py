@@ -1,16 +1,20 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from components.evaluation.audit import AS_ASKED, COSTS, conditions, drawn, judged, run
+from components.evaluation.audit import AS_ASKED, COSTS, conditions, drawn, judged, run, seeing
 from components.evaluation.config import AuditConfig
 from components.evaluation.run import Exam, read_exam
 from model.imaging.prepare import prepare
 from model.interface.question import Question
 from model.vlm import checkpoint as folders
+from model.vlm.engine import roll_out
+from model.vlm.sampling import Sampling, dictated
 from tests.components import world
 from tests.components.evaluation.made import question
-from tests.components.evaluation.test_interventions import CONTRACT, volume
+from tests.components.evaluation.test_interventions import BLOB, CONTRACT, volume
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +87,22 @@ def test_a_model_that_does_not_look_loses_nothing_but_the_order() -> None:
 
 
 def test_evidence_counts_only_what_a_mask_elsewhere_does_not_cost() -> None:
-    from tests.components.evaluation.test_interventions import BLOB
-
     exam = exam_of(4)
     exam = Exam([question(BLOB, options=("left", "right"), answer=0)] * 4, exam.prepared, exam.groups)
     tree = judged(exam, said(exam, {"evidence masked": "B", "masked elsewhere": "B"}), 3, AuditConfig(draws=200))
     assert (tree["evidence"]["value"], tree["evidence"]["n"]) == (0, 4)
     tree = judged(exam, said(exam, {"evidence masked": "B"}), 3, AuditConfig(draws=200))
     assert tree["evidence"]["value"] == 1
+
+
+def test_crops_are_taken_away_by_the_contract_alone(small: AuditConfig) -> None:
+    checkpoint = folders.load(small.checkpoint)
+    blind = seeing(checkpoint, {"crop_slices": 0})
+    study = prepare(volume(), blind.contract)
+    assert np.array_equal(study.slices, prepare(volume(), checkpoint.contract).slices)
+    ids = checkpoint.vocabulary.own("<think>at <|box_start|>[3,4,0,20,17,2]<|box_end|></think>A. Yes<|im_end|>")
+    for seen, crops in ((checkpoint, 2), (blind, 0)):
+        asked = [(replace(study, contract=seen.contract.digest()), question())]
+        (rollout,) = roll_out(seen, asked, Sampling(), choose=dictated([ids]))
+        assert rollout.steps[0].box is not None
+        assert (rollout.steps[0].crops, len(rollout.features)) == (crops, crops)

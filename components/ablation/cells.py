@@ -1,7 +1,7 @@
 """What the ablations compare: cells, each a training that differs from the whole method in what it names.
 
-`params.yaml` beside this file lists them; it is the params file of the stages in `dvc.yaml`, so that changing a cell
-runs that cell again and no other.
+`params.yaml` beside this file lists them, and what of them depends on it is told in `dvc.yaml`: changing a cell runs
+that cell again and no other.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.interface.errors import BadInput
 
-FILE = Path(__file__).with_name("params.yaml")
+FILE = Path("components/ablation/params.yaml")
 RESULTS = Path("results/ablation")
 MIXTURES = {"joint": "2D + 3D", "2d": "2D alone", "3d": "3D alone", "matched": "2D + 3D, as few as 3D alone"}
 CROPS = {

@@ -11,9 +11,12 @@ from html import escape
 from pathlib import Path
 from string import ascii_uppercase
 
+import numpy as np
+
 from components.compare.differences import Changed
 from components.compare.runs import Run, together, trace
 from components.serving.page import write_page
+from components.serving.picture import picture
 from model.imaging import shards
 from model.imaging.prepare import prepare
 from model.imaging.shards import Study
@@ -94,6 +97,24 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
                 link,
             )
         )
+    return found
+
+
+def pictures(run: Run, seed: int, data: Data, base: Path = Path("checkpoints/base")) -> dict[str, np.ndarray]:
+    """By name, uint8[h, w, 3]: the first right and the first wrong answer about a volume; none without the data."""
+    if not data.there or not (base / "contract.json").is_file():
+        return {}
+    contract = Contract.model_validate(Contract.load(base).model_dump() | run.contract)
+    found = {}
+    for row in sorted(run.seeds[seed].values(), key=lambda row: (-row.dimension, row.question)):
+        name = "right" if row.right else "wrong"
+        if name not in found and row.question in data.questions:
+            question = data.questions[row.question]
+            prepared = prepare(data.study(question).volume, contract)
+            told = trace(row, prepared.frame, prepared.volume.digest)
+            found[name] = np.asarray(picture(told, prepared, question, contract))
+        if len(found) == 2:
+            break
     return found
 
 

@@ -258,6 +258,26 @@ def evaluate(as_json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Cells of the ablations, checkpoints evaluated, or folders.")],
+    page: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("traces/compare.html"),
+    items: Annotated[int, typer.Option(min=0, help="Changed answers shown of each pair, won and lost.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Compare runs with the first: paired differences with intervals, a forest plot, and the answers that changed."""
+    from dataclasses import asdict
+
+    from flows.comparing import compared, lines
+
+    rows = compared(runs, page, items)
+    typer.echo(f"page: {page.resolve()}", err=True)
+    if as_json:
+        _say_json([asdict(row) | {"verdict": row.verdict} for row in rows])
+    else:
+        _say(lines(rows))
+
+
+@app.command()
 def promote(
     version: Annotated[int | None, typer.Argument(help="A version of the model; the challenger by default.")] = None,
     expect: Annotated[int | None, typer.Option(help="Refuse unless this version is champion now.")] = None,

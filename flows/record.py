@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from components import tracking
+from components import settings, tracking
 from components.evaluation import report, traces
-from components.evaluation.config import EvaluateConfig
+from components.evaluation.config import AuditConfig, EvaluateConfig
 from components.registry import versions
 from components.registry.gate import Check, GateConfig, Verdict, judge
 from components.registry.promotion import Change, promote, was_rolled_back
@@ -25,7 +25,7 @@ from model.interface.errors import Failure
 LOCK = Path("dvc.lock")
 SPLIT = "test"
 """The split a candidate is judged on."""
-BESIDE = ("confidence", "consistency")
+BESIDE = ("confidence", "consistency", "audit")
 """Stages whose numbers are logged with the evaluation's, where they have run."""
 
 
@@ -71,7 +71,7 @@ def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
     version = versions.register(config.checkpoints[name], numbers, data, run, tags)
     champion = versions.aliases().get(versions.CHAMPION)
     before = versions.numbers(champion, data) if champion else None
-    verdict = judge(numbers, before, gate)
+    verdict = judge(numbers, before, gate, read_audit(metrics["digests"]["checkpoints"][name]))
     if was_rolled_back(version):
         undone = Check("not rolled back", False, f"version {version} was, `urm promote {version}` puts it back")
         verdict = Verdict((*verdict.checks, undone))
@@ -97,6 +97,13 @@ def read_metrics(config: EvaluateConfig) -> dict[str, Any]:
 def digest(md5s: Sequence[str]) -> str:
     """One md5 stands for itself."""
     return md5s[0] if len(md5s) == 1 else hashlib.md5(" ".join(md5s).encode()).hexdigest()
+
+
+def read_audit(checkpoint: str) -> dict[str, Any] | None:
+    """What the audit of this checkpoint found; None where there is none, or one of another checkpoint."""
+    file = settings.load("audit", AuditConfig).out / "metrics.json"
+    tree = json.loads(file.read_text()) if file.exists() else {}
+    return tree if tree.get("digests", {}).get("checkpoint") == checkpoint else None
 
 
 def outs(lock: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Interval:
     """Questions, or boxes for a metric of boxes."""
 
     def to_json(self) -> dict[str, float | int | None]:
-        return {"value": _tidy(self.value), "low": _tidy(self.low), "high": _tidy(self.high), "n": self.n}
+        return {"value": tidy(self.value), "low": tidy(self.low), "high": tidy(self.high), "n": self.n}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,5 +81,6 @@ def resample(groups: Sequence[str], draws: int, seed: int) -> Resamples:
     return Resamples(clusters, weights.astype(np.float64))
 
 
-def _tidy(value: float | None) -> float | None:
+def tidy(value: float | None) -> float | None:
+    """As it is published: to the fourth place."""
     return None if value is None else round(value, 4)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from components.registry.gate import Check, Verdict
 from flows import artifacts, record
 from flows.record import Candidate
 from model.interface.errors import Failure
+from model.interface.writing import write_text
 
 LOCK = """
 schema: '2.0'
@@ -27,6 +29,14 @@ def test_md5s_are_read_by_path(tmp_path: Path) -> None:
 
 def test_the_checkpoint_trained_last_is_the_candidate() -> None:
     assert record.candidate_name(EvaluateConfig()) == "rl"
+
+
+def test_an_audit_of_another_checkpoint_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert record.read_audit("abc") is None
+    write_text(tmp_path / "results/audit/metrics.json", json.dumps({"digests": {"checkpoint": "abc"}, "2d": {}}))
+    assert record.read_audit("other") is None
+    assert record.read_audit("abc") == {"digests": {"checkpoint": "abc"}, "2d": {}}
 
 
 def test_a_refused_candidate_is_not_promoted() -> None:

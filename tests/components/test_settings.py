@@ -8,7 +8,7 @@ from components.bench.run import BenchConfig
 from components.data.config import DataConfig
 from components.data.cot.plan import CotConfig
 from components.evaluation.confidence_config import ConfidenceConfig
-from components.evaluation.config import EvaluateConfig
+from components.evaluation.config import AuditConfig, EvaluateConfig
 from components.evaluation.consistency_config import ConsistencyConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections
@@ -28,6 +28,7 @@ CONFIGS = {
     "evaluate": EvaluateConfig,
     "confidence": ConfidenceConfig,
     "consistency": ConsistencyConfig,
+    "audit": AuditConfig,
     "bench": BenchConfig,
     "gate": GateConfig,
     "drift": WatchConfig,

@@ -121,7 +121,7 @@ def model_on(device: torch.device, checkpoint: Checkpoint, *, small: bool) -> Ch
     torch.set_default_dtype(torch.float32 if small else torch.bfloat16)
     try:
         with device:
-            vlm = tiny(contract, checkpoint.tokenizer, SMALL if small else SEVEN_B, seed=0)
+            vlm: Any = tiny(contract, checkpoint.tokenizer, SMALL if small else SEVEN_B, seed=0)
     finally:
         torch.set_default_dtype(kept)
     return Checkpoint(vlm.to(device, torch.float32 if small else torch.bfloat16), checkpoint.tokenizer, contract, "")

@@ -11,7 +11,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from components.data.cot.receipts import RECEIPTS, Assumed, Seen, is_made, recei
 from components.data.cot.rewriting import rewritten
 from components.data.cot.studies import Cutting, digest_of, studies
 from components.data.cot.wording import Words
+from components.data.cot.workers import pool
 from components.data.gates import Entry
 from components.data.rewriter import Summary
 from components.data.sources.case import Case, Labelled
@@ -83,7 +83,9 @@ def opened(case: Case) -> Labelled:
         return case.open()
     except BadInput as error:
         where = f"{case.source}, case {case.study}: {error.where}"
-        raise BadInput(error.what, where=where, next=error.next, safe="shards that are made are kept") from error
+        # `urm data build` takes no options of a single file
+        advice = "take the case out, or save it so that it can be read as it is" if " --" in error.next else error.next
+        raise BadInput(error.what, where=where, next=advice, safe="shards that are made are kept") from error
 
 
 def run(
@@ -154,8 +156,8 @@ def _made(missing: Sequence[Shard], config: CotConfig) -> Generator[dict[str, An
     if config.workers == 1 or len(missing) < 2:
         yield from (make(shard, config) for shard in missing)
         return
-    with ProcessPoolExecutor(config.workers) as pool:
-        yield from pool.map(make, missing, [config] * len(missing))
+    with pool(config.workers) as processes:
+        yield from processes.map(make, missing, [config] * len(missing))
 
 
 def _check_once(todo: Sequence[Shard]) -> None:

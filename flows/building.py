@@ -43,7 +43,7 @@ def _source(told: str, configured: Sequence[Source], cases: int | None) -> Sourc
             next="urm data build --help; a folder of your own NIfTI files is `folder=PATH`",
         )
     known = next((source for source in configured if source.name == name), Source(name=name))
-    changed = {"root": Path(root)} if root else {}
+    changed = {"root": Path(root).expanduser()} if root else {}  # no shell does it behind "="
     return known.model_copy(update=changed | ({"cases": cases} if cases else {}))
 
 

@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from components.data.cot.workers import EVERY_S, pool
+from model.interface.errors import TryAgain
 
 STARTED = """
 import os, time
@@ -22,6 +25,12 @@ with pool(2) as some:
 def test_what_is_given_comes_back_in_order():
     with pool(2) as some:
         assert list(some.map(abs, range(-4, 0))) == [4, 3, 2, 1]
+
+
+def test_a_worker_that_is_killed_is_told_with_what_to_do():
+    with pytest.raises(TryAgain, match="worker process ended") as caught, pool(2) as some:
+        some.submit(os._exit, 9).result()
+    assert "fewer --workers" in caught.value.next
 
 
 def test_workers_end_with_a_parent_that_is_killed():

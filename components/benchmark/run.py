@@ -183,7 +183,7 @@ def scored(items: Sequence[Item], said: Sequence[Said], rules: Protocol) -> dict
     for name in sorted({name for one in told for name in one}):
         values = np.array([one.get(name, 0.0) for one in told])
         counts = np.array([float(name in one) for one in told])
-        found[name] = Score(**resamples.ratio(values * counts, counts).to_json())
+        found[name] = Score.model_validate(resamples.ratio(values * counts, counts).to_json())
         if rules.headline == "families":
             found[f"{name}_by_family"] = _over(resamples, values, counts, [item.family for item in items])
     return found

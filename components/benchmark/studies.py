@@ -26,10 +26,10 @@ PEERS = Contract(patch=14, image_side=1008, volume_side=252, crop_side=28, slice
 
 def volume_of(root: Path, item: Item) -> Volume:
     """Its one study. Raises BadInput where it has several images or can't be read."""
-    if len(item.images) > 1:
+    name, *others = item.images
+    if others:
         where = f"{item.source} {item.id}: found {len(item.images)} images, wanted one"
         raise BadInput("several images", where=where, next="ask an endpoint, which is sent them all")
-    name = item.images[0]
     declared = Declared(item.modality if item.modality in MODALITIES else None)
     if not _is_picture(name):
         return read_volume(existing(root, name), declared)

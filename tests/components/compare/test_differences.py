@@ -53,7 +53,8 @@ def test_the_verdict_is_the_corrected_one() -> None:
 def test_a_run_alone_has_its_mean_over_seeds() -> None:
     found = alone(GOOD, "accuracy", "3d", draws=500)
     assert found.value == pytest.approx((38 + 37 + 36 + 35 + 34) / 200)
-    assert found.low is not None and found.high is not None and found.low < found.value < found.high
+    assert found.low is not None and found.high is not None
+    assert found.low < 0.9 < found.high
 
 
 def test_changed_answers_come_with_how_many_seeds_agree() -> None:

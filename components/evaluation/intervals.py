@@ -1,11 +1,11 @@
 """95 % intervals: percentile bootstrap over studies, never over questions.
 
 Questions about one head stand or fall together, so the unit drawn with replacement is the cluster (the
-head a study was cut from). Every metric here is a ratio of sums, which makes a resample one matrix
+head a study was cut from). Nearly every metric is a ratio of sums, which makes a resample one matrix
 product; drawing the clusters once for all metrics and checkpoints makes differences paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,21 @@ class Resamples:
         held = self.weights @ counts_c
         drawn = (self.weights @ sums_c)[held > 0] / held[held > 0]
         low, high = np.percentile(drawn, TAILS)
+        return Interval(value, float(low), float(high), n)
+
+    def any(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval:
+        """A metric that is no ratio of sums.
+
+        metric: from how often each question counts, float[draws, questions], to float[draws], NaN where undefined.
+        """
+        n = len(self.clusters)
+        value = float(metric(np.ones((1, n)))[0]) if n else np.nan
+        if np.isnan(value):
+            return Interval(None, None, None, n)
+        if self.weights.shape[1] < 2:
+            return Interval(value, None, None, n)
+        drawn = metric(self.weights[:, self.clusters])
+        low, high = np.percentile(drawn[~np.isnan(drawn)], TAILS)
         return Interval(value, float(low), float(high), n)
 
 

@@ -10,17 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.learning.head import logprobs_of
 from model.learning.packing import Packed
-from model.vlm.forward import embed, hidden, logits
+from model.vlm.forward import embed, hidden
+from model.vlm.sharing import share
 from model.vlm.tokens import Vocabulary
 
 
 def target_logprobs(vlm: Any, packed: Packed, vocabulary: Vocabulary) -> Tensor:
     """Natural log-probability float32[T] of each trained token; the head runs only where one is predicted."""
-    states = hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
+    share(vlm)  # transformers' attention, and ours of blocks where the mask is made of them
+    embedded = embed(vlm, packed.ids, packed.is_picture, packed.features)
+    states = hidden(vlm, embedded, packed.places, packed.kernel_mask)
     row, column = packed.target.unbind(1)
-    scores = logits(vlm, states[row, column - 1], vocabulary)
-    return scores.log_softmax(-1).gather(-1, packed.ids[row, column, None])[:, 0]
+    return logprobs_of(vlm, states[row, column - 1], packed.ids[row, column], vocabulary)
 
 
 def cross_entropy(logprobs: Tensor, weights: Tensor, tokens: float) -> Tensor:

@@ -51,3 +51,8 @@ def test_what_became_of_the_candidate_is_one_sentence() -> None:
         Candidate("run", 4, 3, PASSED), change
     )
     assert "already is champion" in artifacts.promotion_line(Candidate("run", 4, 4, PASSED), change)
+
+
+def test_numbers_of_more_stages_are_another_run() -> None:
+    assert record.digest(["a"]) == "a"
+    assert record.digest(["a", "b"]) not in (record.digest(["a", "c"]), "a", "b")

@@ -146,10 +146,9 @@ def _told(asked: dict[str, list[Question]], contract: Contract, config: Any) -> 
     """sft: a row a study, its questions branches with their teacher's words and crops."""
     rows = []
     for some in asked.values():
-        said = [sum(len(r.text) / CHARACTERS + 18 * bool(r.box) for r in q.rationale) + 20 for q in some]
-        shown = [sum(crop_tokens(q, contract) for r in q.rationale if r.box and q.study) for q in some]
-        length = picture_tokens(some[0], contract) + sum(map(prompt_tokens, some)) + sum(said) + sum(shown)
-        rows.append((length, sum(said)))
+        said = sum(teacher_tokens(question) for question in some)
+        seen = picture_tokens(some[0], contract) + sum(prompt_tokens(q) + crops_tokens(q, contract) for q in some)
+        rows.append((seen + said, said))
     count = len(rows)
     kinds = [sum(bool(some[0].study) and some[0].dimension == d for some in asked.values()) for d in (2, 3)]
     per_epoch = max(1, round(count / config.studies))
@@ -157,7 +156,7 @@ def _told(asked: dict[str, list[Question]], contract: Contract, config: Any) -> 
         f"{count:,} rows: {kinds[0]:,} images, {kinds[1]:,} volumes, {count - sum(kinds):,} of text alone",
         per_epoch * config.epochs,
         config.studies * sum(length for length, _ in rows) / count,
-        config.studies * sum(trained for _, trained in rows) / count,
+        config.studies * sum(said for _, said in rows) / count,
         max(length for length, _ in rows),
         0,
         config.save_every,
@@ -165,24 +164,39 @@ def _told(asked: dict[str, list[Question]], contract: Contract, config: Any) -> 
 
 
 def _sampled(asked: dict[str, list[Question]], contract: Contract, config: Any) -> Load:
-    """rl: a row a group, the prompt once; answers as long as they may be, with two crops each."""
+    """rl: a row a group, the prompt once; answers as long as they may be, with their teacher's crops."""
     closed = [q for some in asked.values() for q in some if q.options and q.study]
     by = {d: [q for q in closed if q.dimension == d] for d in (2, 3)}
-    prompts = {d: max((picture_tokens(q, contract) + prompt_tokens(q) for q in by[d]), default=0.0) for d in by}
-    answers = {d: config.group * (config.max_tokens + 2 * crop_tokens(by[d][0], contract)) if by[d] else 0 for d in by}
     wanted = {2: config.images, 3: config.volumes}
-    rows = {d: prompts[d] + answers[d] for d in by}
-    a_step = sum(wanted[d] * rows[d] for d in by)
+    row = {
+        d: max(picture_tokens(q, contract) + prompt_tokens(q) for q in some)
+        + config.group * (config.max_tokens + sum(crops_tokens(q, contract) for q in some) / len(some))
+        for d, some in by.items()
+        if some and wanted[d]
+    }
+    a_step = sum(wanted[d] * length for d, length in row.items())
     return Load(
         f"{len(by[2]):,} questions about images, {len(by[3]):,} about volumes"
         f"; {config.images} + {config.volumes} a step, {config.group} answers each",
         config.steps,
         a_step,
-        sum(wanted.values()) * config.group * config.max_tokens,
-        max(rows[d] for d in by if wanted[d]),
+        sum(wanted[d] for d in row) * config.group * config.max_tokens,
+        max(row.values(), default=0.0),
         a_step / config.fewest,
         config.save_every,
     )
+
+
+def teacher_tokens(question: Question) -> float:
+    """What is trained: the rationale, its boxes, the answer."""
+    return 20 + sum(len(remark.text) / CHARACTERS + 18 * bool(remark.box) for remark in question.rationale)
+
+
+def crops_tokens(question: Question, contract: Contract) -> float:
+    """Of what is shown after the teacher's boxes; a slice of a crop is as large as it may be."""
+    boxes = [remark.box for remark in question.rationale if remark.box and question.study]
+    slices = [min(contract.crop_slices, max(1, round(box.size[2]))) if question.dimension == 3 else 1 for box in boxes]
+    return sum(slices) * ((contract.crop_side // contract.factor) ** 2 + 2)
 
 
 def picture_tokens(question: Question, contract: Contract) -> float:
@@ -193,12 +207,6 @@ def picture_tokens(question: Question, contract: Contract) -> float:
         return (contract.image_side // contract.factor) ** 2 + 2
     label = 4 * contract.slice_labels
     return contract.slices * ((contract.volume_side // contract.factor) ** 2 + 2 + label)
-
-
-def crop_tokens(question: Question, contract: Contract) -> float:
-    """Of one box, at most."""
-    slices = contract.crop_slices if question.dimension == 3 else 1
-    return slices * ((contract.crop_side // contract.factor) ** 2 + 2)
 
 
 def prompt_tokens(question: Question) -> float:

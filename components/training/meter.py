@@ -4,10 +4,10 @@
     with meter("update"): …
     drawn.log(step, figures | meter.figures())
 
-A token's arithmetic is 6 multiply-adds' worth a weight of the language model that it goes through (2 forward, 4 back;
-arXiv 2001.08361, section 2.1), 4 where weights stand still (LoRA), and attention's over the row's length, halved for
-being causal. The head counts where a token is predicted. Work done again under checkpointing doesn't count, as is
-usual for MFU; the tower is frozen and has its tokens kept.
+A token's arithmetic is 2 operations a weight that it goes through, 2 for its way back, and 2 where the weight is
+trained (arXiv 2001.08361, section 2.1); attention's goes over the row's length, halved for being causal. The head
+counts where a token is predicted. Work done again under checkpointing doesn't count, as is usual for MFU; the tower is
+frozen and has its tokens kept.
 """
 
 import resource
@@ -38,10 +38,8 @@ class Meter:
         self.device = weights[0].device
         self.peak = peak_of(self.device)
         self.layers, self.width = language.config.num_hidden_layers, language.config.hidden_size
-        inside = list(language.layers.parameters())
-        self.weights = sum(p.numel() for p in inside)
-        self.head = vlm.lm_head.weight.numel()
-        self.backward = 4 if all(p.requires_grad for p in inside) else 2
+        self.each = sum(map(_operations, language.layers.parameters()))
+        self.head = _operations(vlm.lm_head.weight)
         self._begin()
 
     @contextmanager
@@ -75,9 +73,11 @@ class Meter:
 
     def flops(self) -> float:
         """Of everything counted since the last figures."""
-        products = 2 * (self.weights * self.tokens + self.head * self.predicted)
-        attended = 4 * self.layers * self.width * self.pairs
-        return products * (1 + self.backward / 2) + attended * 3
+        return self.each * self.tokens + self.head * self.predicted + 3 * self.attended()
+
+    def attended(self) -> float:
+        """Of attention, forward."""
+        return 4 * self.layers * self.width * self.pairs
 
     def _begin(self) -> None:
         self.began = self._now()
@@ -95,6 +95,11 @@ class Meter:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
+
+
+def _operations(p: torch.nn.Parameter) -> int:
+    """Of one weight and a token, there and back."""
+    return (6 if p.requires_grad else 4) * p.numel()
 
 
 def peak_of(device: torch.device) -> float | None:

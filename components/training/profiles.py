@@ -13,7 +13,7 @@ H200_GB = 141.0
 
 _GPU: dict[str, Any] = {"gpu": True, "threads": 4, "dtype": "bf16", "checkpointing": True, "device_gb": H200_GB}
 _SFT: dict[str, Any] = {"epochs": 1, "save_every": 100}
-_RL: dict[str, Any] = {"group": 8, "max_tokens": 1024, "save_every": 20}
+_RL: dict[str, Any] = {"group": 8, "max_tokens": 512, "save_every": 20}
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {},
@@ -24,7 +24,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "sft": _RL | {"lora": {"rank": 32, "alpha": 64}, "images": 24, "volumes": 8, "lr": 1e-5},
     },
     "h200-7b-full": {
-        "any": _GPU | {"workers": (1, 8), "parallel": "fsdp2", "micro_tokens": 8192},
+        "any": _GPU | {"workers": (2, 8), "parallel": "fsdp2", "micro_tokens": 8192},
         "base": _SFT | {"base": QWEN_7B, "studies": 64, "lr": 1e-5},
         "sft": _RL | {"images": 24, "volumes": 8, "lr": 1e-6},
     },

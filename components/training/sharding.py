@@ -60,8 +60,9 @@ def in_step(batches: Iterable[list[Row]], trained: Iterable[Tensor], vocabulary:
         yield from batches
         return
     own = list(batches)
+    wanted = int(most(len(own)))  # before the first: from then on workers only meet inside the layers
     yield from own
-    for _ in range(int(most(len(own))) - len(own)):
+    for _ in range(wanted - len(own)):
         yield [_idle(vocabulary)]
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from components.training.groups import Group
 from model.imaging.crop import crop
@@ -18,7 +18,7 @@ from model.interface.contract import Contract
 from model.interface.prompt import question_text
 from model.interface.trace import Trace
 
-WIDTH, SIDE, CROP, GAP, LINE = 1100, 160, 62, 8, 16
+WIDTH, SIDE, CROP, GAP, LINE = 900, 160, 62, 8, 16
 """Of the whole, of a slice, of a crop, between things, of a line of text: px."""
 CROPS = 8
 """Shown of an answer, at most."""
@@ -63,12 +63,12 @@ def _answer(trace: Trace, reward: float, prepared: Prepared, contract: Contract)
     canvas.paste(_slice(prepared, boxes), (GAP, 0))
     canvas.paste(words, (left, 0))
     draw = ImageDraw.Draw(canvas)
-    for k, (i, picture) in enumerate(crops):
-        x, y = left + k * (CROP + GAP), words.height + GAP
-        small = Image.fromarray(picture).convert("RGB")
-        small.thumbnail((CROP, CROP))
-        canvas.paste(small, (x, y))
-        draw.rectangle((x - 1, y - 1, x + small.width, y + small.height), outline=COLOURS[i % len(COLOURS)])
+    x, y = left + GAP, words.height + GAP
+    for i, picture in crops:
+        shown = ImageOps.contain(Image.fromarray(picture).convert("RGB"), (CROP, CROP))
+        canvas.paste(shown, (x, y))
+        draw.rectangle((x - 1, y - 1, x + shown.width, y + shown.height), outline=COLOURS[i % len(COLOURS)])
+        x += shown.width + GAP
     return canvas
 
 

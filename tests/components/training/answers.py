@@ -20,7 +20,15 @@ BOXED = {2: "<think>At <|box_start|>[4,4,20,20]<|box_end|>", 3: "<think>At <|box
 
 
 def config(root: Path, **settings) -> RlConfig:
-    told: dict[str, Any] = {"steps": 4, "images": 2, "volumes": 1, "group": 4, "max_tokens": 10, "save_every": 1, "show_every": 0}
+    told: dict[str, Any] = {
+        "steps": 4,
+        "images": 2,
+        "volumes": 1,
+        "group": 4,
+        "max_tokens": 10,
+        "save_every": 1,
+        "show_every": 0,
+    }
     return RlConfig(sft=world.checkpoint(root / "sft"), data=world.data(root / "data"), **told | settings)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from components.training.examples import Case
 from components.training.launch import Workers
 from components.training.rl_config import RlConfig
 from components.training.rollouts import generate
+from model.imaging import shards
+from model.imaging.prepare import prepare
 from model.interface.prompt import filled
 from model.interface.question import Question
 from model.interface.trace import Trace
@@ -56,6 +59,25 @@ class Group:
         return Row(self.rollouts[0].shared, [r.branch for r in self.rollouts], features, weights)
 
 
+def answerable(folder: Path, checkpoint: Checkpoint, workers: Workers) -> list[Case]:
+    """This worker's studies with the questions whose answer is known, in shard order.
+
+    Images and volumes are dealt out apart: every worker draws both at each step.
+    """
+    asked: dict[str, list[Question]] = {}
+    for question in shards.read_questions(folder, "train"):
+        if question.letter or question.reply:
+            asked.setdefault(question.study, []).append(question)
+    mine, seen = [], Counter[int]()
+    for study in shards.read_studies(folder, "train"):
+        if study.id in asked:
+            dimension = study.volume.dimension
+            if seen[dimension] % workers.world == workers.rank:
+                mine.append(Case(prepare(study.volume, checkpoint.contract), asked[study.id]))
+            seen[dimension] += 1
+    return mine
+
+
 def gather(
     backend: RolloutBackend, checkpoint: Checkpoint, asked: list[Case], config: RlConfig, workers: Workers, step: int
 ) -> list[Group]:
@@ -77,16 +99,10 @@ def _part(wanted: int, workers: Workers) -> int:
 
 
 def draw(asked: list[Case], wanted: Counter[int], random: np.random.Generator) -> Chosen:
-    """Questions whose answer is known, as many of each dimension as wanted, or all there are."""
+    """As many questions of each dimension as wanted, or all there are."""
     chosen: Chosen = []
     for dimension in (2, 3):
-        pool = [
-            (case, k)
-            for case in asked
-            if case.prepared.dimension == dimension
-            for k, question in enumerate(case.questions)
-            if question.letter or question.reply
-        ]
+        pool = [(case, k) for case in asked if case.prepared.dimension == dimension for k in range(len(case.questions))]
         chosen += [pool[i] for i in random.choice(len(pool), min(wanted[dimension], len(pool)), replace=False)]
     return chosen
 

@@ -17,8 +17,7 @@ import torch
 from components.stage import command
 from components.training import progress
 from components.training.alarms import Alarms
-from components.training.examples import cases
-from components.training.groups import gather
+from components.training.groups import answerable, gather
 from components.training.launch import Workers, launch, trainable
 from components.training.policy import Update
 from components.training.progress import Position
@@ -40,7 +39,7 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     trained = trainable(checkpoint)
     reference = None if config.kl == "none" else Reference(checkpoint.vlm)  # before a state is read back
     optimiser = torch.optim.AdamW(trained.values(), lr=config.lr, weight_decay=0.0, betas=(0.9, 0.98))
-    asked = cases(config.data, "train", checkpoint, rank=workers.rank, world=workers.world)
+    asked = answerable(config.data, checkpoint, workers)
     position, alarms = Position(), Alarms(config.alarms)
     if last := saves.last():
         position = progress.read(last, trained, optimiser)

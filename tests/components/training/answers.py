@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from components.training.examples import cases
-from components.training.groups import Group, gather
+from components.training.groups import Group, answerable, gather
 from components.training.launch import Workers
 from components.training.policy import Update
 from components.training.rl_config import RlConfig
@@ -33,7 +32,14 @@ def config(root: Path, **settings) -> RlConfig:
 
 
 def groups(checkpoint: Checkpoint, config: RlConfig) -> list[Group]:
-    return gather(LocalEngine(checkpoint), checkpoint, cases(config.data, "train", checkpoint), config, Workers(), 0)
+    """A step's, their answers cut to lengths of their own: an untrained model ends none."""
+    asked = answerable(config.data, checkpoint, Workers())
+    made = gather(LocalEngine(checkpoint), checkpoint, asked, config, Workers(), 0)
+    for k, rollout in enumerate(rollout for group in made for rollout in group.rollouts):
+        for said in (rollout.branch.ids, rollout.branch.places, rollout.branch.is_picture, rollout.branch.trained):
+            del said[len(said) - k % 4 :]
+        del rollout.logprobs[len(rollout.logprobs) - k % 4 :]
+    return made
 
 
 def rewarded(group: Group, rewards: list[float], *, whole: bool = True) -> Group:

@@ -1,16 +1,18 @@
 """Which questions a step asks, and in place of which."""
 
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 from components.training import groups as module
-from components.training.examples import Case, cases
-from components.training.groups import draw, gather, judged
+from components.training.examples import Case
+from components.training.groups import answerable, gather, judged
 from components.training.launch import Workers
 from components.training.rl_config import RlConfig
+from model.imaging import shards
 from model.vlm import checkpoint as folders
 from model.vlm.backend import LocalEngine
 from model.vlm.checkpoint import Checkpoint
@@ -32,15 +34,18 @@ def checkpoint(small: RlConfig) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def asked(small: RlConfig, checkpoint: Checkpoint) -> list[Case]:
-    return cases(small.data, "train", checkpoint)
+    return answerable(small.data, checkpoint, Workers())
 
 
-def test_a_step_is_shared_out_over_workers_in_whole_groups(
-    small: RlConfig, checkpoint: Checkpoint, asked: list[Case]
-) -> None:
-    engine = LocalEngine(checkpoint)
-    per_worker = [gather(engine, checkpoint, asked, small, Workers(rank, 2), 0) for rank in range(2)]
-    assert Counter(group.dimension for some in per_worker for group in some) == {2: small.images, 3: small.volumes}
+def test_a_step_is_shared_out_over_workers_in_whole_groups(small: RlConfig, checkpoint: Checkpoint) -> None:
+    """In the small world every other study is a volume, as in the embedded one: each worker has its part of both."""
+    workers = [Workers(rank, 2) for rank in range(2)]
+    engine, config = LocalEngine(checkpoint), small.model_copy(update={"images": 3, "volumes": 2})
+    mine = [answerable(small.data, checkpoint, one) for one in workers]
+    assert [len({id(case) for case in some}) for some in mine] == [6, 6]
+    per_worker = [gather(engine, checkpoint, mine[one.rank], config, one, 0) for one in workers]
+    told = [Counter(group.dimension for group in some) for some in per_worker]
+    assert told == [{2: 2, 3: 1}, {2: 1, 3: 1}]
     for group in (group for some in per_worker for group in some):
         assert len({(id(r.prepared), r.question.id) for r in group.rollouts}) == 1
         assert len(group.rollouts) == small.group
@@ -87,13 +92,16 @@ def test_the_first_draw_is_the_same_with_and_without_resampling(
         assert [r.branch.ids for r in one.rollouts] == [r.branch.ids for r in other.rollouts]
 
 
-def test_open_questions_take_part_and_those_without_a_truth_do_not(small: RlConfig, asked: list[Case]) -> None:
-    told = asked[0].questions[0]
-    spoken = replace(told, options=(), answer=None, reply="a blob")
-    silent = [replace(told, answer=None), replace(told, options=(), answer=None)]
-    mixed = [Case(asked[0].prepared, [told, spoken, *silent])]
-    chosen = draw(mixed, Counter({mixed[0].prepared.dimension: 9}), np.random.default_rng(0))
-    assert sorted(k for _, k in chosen) == [0, 1]
+def test_open_questions_take_part_and_those_without_a_truth_do_not(
+    small: RlConfig, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    shutil.copytree(small.data, tmp_path, dirs_exist_ok=True)
+    told, *others = shards.read_questions(tmp_path, "train")
+    spoken = replace(told, id="open", options=(), answer=None, reply="a blob")
+    silent = [replace(told, id="unknown", answer=None), replace(told, id="mute", options=(), answer=None)]
+    shards.write_questions(tmp_path, "train", [told, *others, spoken, *silent])
+    found = [q.id for case in answerable(tmp_path, checkpoint, Workers()) for q in case.questions]
+    assert sorted(found) == sorted([told.id, "open", *(q.id for q in others)])
 
 
 def test_an_open_answer_is_compared_with_the_reply_as_it_was_to_be_said(

@@ -1,7 +1,7 @@
 """One update on real rollouts of a small model: what moves, what doesn't, and how a step may be divided."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ import torch.multiprocessing as mp
 from torch import distributed
 
 from components.training.groups import Group
+from components.training.policy import Update
 from components.training.rl_config import RlConfig
 from model.learning.losses import target_logprobs
 from model.learning.objectives import Objective
@@ -139,6 +140,44 @@ def test_a_truncated_answer_teaches_nothing_and_does_not_dilute(checkpoint: Chec
         assert equal(weights(checkpoint), before)
 
 
+def loss(checkpoint: Checkpoint, some: list[Group], config: RlConfig) -> float:
+    update = Update(checkpoint, some, config)
+    return sum(update._loss([row], first=True).item() for row in update.rows)
+
+
+def test_truncated_answers_beside_whole_ones_do_not_dilute(checkpoint: Checkpoint, small: RlConfig) -> None:
+    one, other, *_ = groups(checkpoint, small)
+    for objective in ("dr_grpo", "grpo", "dapo", "gspo", "cispo"):
+        config = told(small, objective=objective)
+        alone = loss(checkpoint, [rewarded(one, EARNED)], config)
+        beside = loss(checkpoint, [rewarded(one, EARNED), rewarded(other, EARNED, whole=False)], config)
+        assert alone == beside != 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"objective": "dr_grpo"}, lambda whole: sum(n * a for n, a in whole) / sum(n for n, _ in whole)),
+        (
+            {"objective": "dr_grpo", "denominator": "constant", "max_tokens": 20},
+            lambda whole: sum(n * a for n, a in whole) / (len(whole) * 20),
+        ),
+        ({"objective": "grpo"}, lambda whole: sum(2 * a for _, a in whole) / len(whole)),
+        ({"objective": "dapo"}, lambda whole: sum(2 * n * a for n, a in whole) / sum(n for n, _ in whole)),
+    ],
+)
+def test_the_config_chooses_shares_and_advantages(
+    checkpoint: Checkpoint, small: RlConfig, settings: dict, expected: Callable[[list[tuple[int, float]]], float]
+) -> None:
+    """Two right, two wrong, one of them truncated: advantages of a half, which divided by their spread are 1."""
+    (group, *_) = groups(checkpoint, small)
+    group = rewarded(group, [1.0, 1.0, 0.0, 0.0])
+    group.rollouts[3].truncated = True
+    whole = [(len(r.logprobs), a) for r, a in zip(group.rollouts[:3], (0.5, 0.5, -0.5), strict=True)]
+    assert len({length for length, _ in whole}) == 3
+    assert loss(checkpoint, [group], told(small, **settings)) == pytest.approx(-expected(whole), rel=1e-4)
+
+
 def test_one_batch_is_as_many_micro_batches_as_fit(checkpoint: Checkpoint, small: RlConfig) -> None:
     some = earning(checkpoint, small)
     for objective in ("dr_grpo", "grpo", "gspo"):
@@ -176,10 +215,12 @@ def test_answers_of_another_engine_are_weighted_and_the_figures_say_by_how_much(
         for rollout in group.rollouts[::2]:
             rollout.logprobs = [logprob - 0.7 for logprob in rollout.logprobs]
     figures = step(checkpoint, some, pool, lr=0)
-    assert figures["ratio"] == pytest.approx((1 + 2.01) / 2, abs=0.02)
+    assert figures["ratio"] == pytest.approx((1 + 2.01) / 2, abs=0.05)
     assert 0.85 < figures["ess"] < 0.95
     assert figures["kl"] > 0.1
     assert step(checkpoint, some, told(pool, tis_cap=1.0), lr=0)["ess"] == pytest.approx(1)
+    capped, weighted = loss(checkpoint, some, told(pool, tis_cap=1.0)), loss(checkpoint, some, pool)
+    assert abs(capped - weighted) > 0.01
 
 
 def test_a_gradient_that_is_not_finite_is_never_applied(checkpoint: Checkpoint, small: RlConfig) -> None:

@@ -34,7 +34,9 @@ def test_the_arithmetic_is_what_torch_counts(small: SftConfig, tune: str) -> Non
     meter.count(rows)
     with FlopCounterMode(display=False) as counter:
         target_logprobs(checkpoint.vlm, pack(rows, multiple=1), checkpoint.vocabulary).sum().backward()
-    assert meter.flops() - 3 * meter.attended() == pytest.approx(counter.get_total_flops(), rel=0.05 if tune == "full" else 0.12)
+    assert meter.flops() - 3 * meter.attended() == pytest.approx(
+        counter.get_total_flops(), rel=0.05 if tune == "full" else 0.12
+    )
 
 
 def test_a_steps_seconds_are_split_and_counting_starts_anew(small: SftConfig) -> None:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.training.gradients import sum_gradients, total
+from components.training.gradients import clip_gradients, sum_gradients, total
 from components.training.groups import FIGURES, Group
 from components.training.rl_config import RlConfig
-from components.training.sft import micro_batches
+from components.training.sampler import micro_batches
+from components.training.sharding import in_step
+from components.training.strategies import passing
 from model.learning.losses import target_logprobs
 from model.learning.objectives import (
     Clip,
@@ -55,6 +57,9 @@ class Update:
         useful = [group for group in groups if not group.flat]
         self.rows = [group.row(divided=divided_by_std(config.objective)) for group in useful]
         self.answers: dict[int, Answer] = {}
+        nothing = torch.zeros(1, device=self.device)
+        self._none = Answer(nothing, True, nothing)
+        """Of a row that is there to keep workers in step: it weighs nothing, see `sharding`."""
         for rollout in (rollout for group in useful for rollout in group.rollouts):
             sampled = torch.tensor(rollout.logprobs, device=self.device)
             self.answers[id(rollout.branch)] = Answer(sampled, rollout.truncated, sampled)
@@ -68,7 +73,7 @@ class Update:
 
     def _branches(self, rows: list[Row]) -> list[tuple[Answer, float]]:
         return [
-            (self.answers[id(branch)], weight)
+            (self.answers.get(id(branch)) or self._none, weight)
             for row in rows
             for branch, weight in zip(row.branches, row.weights, strict=True)
         ]
@@ -77,11 +82,14 @@ class Update:
         """Figures over all workers. Raises FloatingPointError where a gradient isn't finite."""
         for i in range(self.config.updates):
             self.sums = dict.fromkeys(SUMS, 0.0)
-            for micro in micro_batches(self.rows, self.config.micro_tokens):
-                self._loss(micro, first=i == 0).backward()
+            micros = micro_batches(self.rows, self.config.micro_tokens)
+            for micro in in_step(micros, trained, self.checkpoint.vocabulary):
+                with passing(self.checkpoint.vlm, self.config):
+                    loss = self._loss(micro, first=i == 0)
+                loss.backward()
             sum_gradients(trained)
             if self.counts.moving:
-                if not math.isfinite(torch.nn.utils.clip_grad_norm_(trained, 1.0)):
+                if not math.isfinite(clip_gradients(trained, 1.0)):
                     raise FloatingPointError("the gradient is not finite; the last checkpoint is kept")
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -95,7 +103,7 @@ class Update:
         reference = self.reference.logprobs(packed, vocabulary) if self.reference else None
         new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
         sampled = torch.cat([answer.sampled for answer, _ in branches])
-        if first:
+        if first and branches[0][0] is not self._none:
             self.off_policy = max(self.off_policy, float((new.detach() - sampled).abs().max()))
         if first and config.rollout == "pool":
             for (answer, _), now in zip(branches, new.detach().split(lengths), strict=True):
@@ -114,7 +122,8 @@ class Update:
             gain = gain - config.kl_beta * kl
         if weights is not None:
             shares = shares * weights
-        self._note(new.detach() - sampled, kl, weights)
+        if branches[0][0] is not self._none:
+            self._note(new.detach() - sampled, kl, weights)
         return -(gain * shares).sum()
 
     def _note(self, gap: Tensor, kl: Tensor | None, weights: Tensor | None) -> None:

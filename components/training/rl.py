@@ -12,20 +12,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from components.stage import command
 from components.training import progress
 from components.training.alarms import Alarms
 from components.training.groups import answerable, gather
-from components.training.launch import Workers, launch, trainable
+from components.training.launch import Workers, launch
 from components.training.policy import Update
-from components.training.progress import Position
+from components.training.progress import Position, State
 from components.training.rl_config import RlConfig
 from components.training.rollouts import backend, hand_over
+from components.training.sharding import gathered
 from components.training.showing import completions
+from components.training.strategies import adamw, tuned
 from model.learning.reference import Reference
-from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 
 
@@ -34,11 +33,10 @@ def run(config: RlConfig) -> dict[str, Any]:
 
 
 def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any, drawn: Any) -> Position:
-    freeze_tower(checkpoint.vlm)
+    trained = tuned(checkpoint, config)
     checkpoint.vlm.eval()  # nothing in the model drops out: sampling and training are one function
-    trained = trainable(checkpoint)
     reference = None if config.kl == "none" else Reference(checkpoint.vlm)  # before a state is read back
-    optimiser = torch.optim.AdamW(trained.values(), lr=config.lr, weight_decay=0.0, betas=(0.9, 0.98))
+    optimiser = adamw(trained, config.lr, weight_decay=0.0)
     asked = answerable(config.data, checkpoint, workers)
     position, alarms = Position(), Alarms(config.alarms)
     if last := saves.last():
@@ -49,10 +47,6 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
         f", from step {position.step}",
     )
 
-    def write(folder: Path) -> None:
-        alarms.write(folder)
-        progress.write(folder, trained, optimiser, position)
-
     began = time.monotonic()
     with backend(checkpoint, config) as engine:
         if position.step:
@@ -60,7 +54,8 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
         for step in range(position.step, config.steps):
             for part in optimiser.param_groups:
                 part["lr"] = config.lr * min(1.0, (step + 1) / 10)
-            groups = gather(engine, checkpoint, asked, config, workers, step)
+            with gathered(checkpoint.vlm):
+                groups = gather(engine, checkpoint, asked, config, workers, step)
             figures = Update(checkpoint, groups, config, reference).run(list(trained.values()), optimiser)
             hand_over(engine, trained, step + 1)
             position.step, position.tokens = step + 1, position.tokens + figures["tokens"]
@@ -81,6 +76,12 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
                 )
                 saves.say(f"rl {step + 1}/{config.steps} {told} {time.monotonic() - began:.0f}s")
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+                state = progress.snapshot(trained, optimiser, keep=workers.rank == 0)
+
+                def write(folder: Path, state: State = state) -> None:
+                    alarms.write(folder)
+                    state.write(folder, position)
+
                 saves.save(write, figures, first=workers.rank == 0)
     if drawn:
         drawn.close()

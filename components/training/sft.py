@@ -27,7 +27,7 @@ from components.training.meter import Meter
 from components.training.progress import Position
 from components.training.sampler import Mixture, Sampler, Taken, micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import adamw, arithmetic, tuned
+from components.training.strategies import adamw, passing, tuned
 from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Row, pack
 from model.vlm.checkpoint import Checkpoint
@@ -130,7 +130,7 @@ def train_step(
         with meter("data"):
             packed = pack(micro).to(device)
         with meter("update"):
-            with arithmetic(config, device):
+            with passing(checkpoint.vlm, config):
                 loss = cross_entropy(target_logprobs(checkpoint.vlm, packed, vocabulary), packed.weights, tokens)
             loss.backward()
             share += loss.item()

@@ -41,7 +41,10 @@ def spread(vlm: Any, *, bf16: bool = False) -> None:
 
 @contextmanager
 def gathered(vlm: Any) -> Iterator[None]:
-    """All layers whole on every worker, for the length of the block: each may go through them as often as it likes."""
+    """All layers whole on every worker, for the length of the block: each may go through them as often as it likes.
+
+    Nothing is done where nothing is spread.
+    """
     parts = [part for part in vlm.model.language_model.modules() if hasattr(part, "unshard")]
     for part in parts:
         part.unshard()

@@ -11,7 +11,19 @@ from pydantic import BaseModel, ValidationError
 from model.interface.errors import BadInput
 
 FILE = Path("params.yaml")
-SECTIONS = ("data", "cot", "base", "sft", "rl", "evaluate", "gate", "drift")
+SECTIONS = (
+    "data",
+    "cot",
+    "base",
+    "sft",
+    "rl",
+    "evaluate",
+    "confidence",
+    "consistency",
+    "audit",
+    "gate",
+    "drift",
+)
 
 LARGEST = 1 << 16
 """Characters of the file."""

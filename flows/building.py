@@ -3,16 +3,21 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components import settings
-from components.data.cot.build import CotConfig, Source, plan, run
+from components.data.cot import receipts
+from components.data.cot.build import make_all
+from components.data.cot.plan import CotConfig, Source, plan
+from components.data.cot.studies import digest_of
 from components.data.sources import registry
 from model.interface.errors import BadInput
 
 SECTION = "cot"
+SHOWN = 12
+"""Reasons, and names of cases, that are told on stderr."""
 
 
 def config_of(
@@ -67,9 +72,33 @@ def build(config: CotConfig) -> Iterator[str]:
         asked = sum(receipt["questions"].values())
         sys.stderr.write(f"{done}/{of} {receipt['shard']}: {asked} questions, {time.monotonic() - began:.0f} s\n")
 
-    for split, told in run(config, report).items():
+    todo = plan(config)
+    made = make_all(todo, config, report)
+    for line in _assumed(made, {digest_of(case): case.study for shard in todo for case in shard.cases}):
+        sys.stderr.write(line + "\n")
+    for split, told in receipts.summary(made).items():
         seen, n = told["studies"], sum(told["questions"].values())
         yield f"{split}: {told['cases']} cases, {seen['2d']} slices, {seen['3d']} volumes, {n} questions"
+
+
+def _assumed(made: Sequence[dict[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
+    """Whose sides are known, and what had to be assumed, by reason; names: digest -> case."""
+    for source, row in receipts.sides(made).items():
+        yield f"{source}: left and right are the patient's in {row['known']} of {row['cases']} cases"
+        if row["crossed"]:
+            yield (
+                f"{source}: paired structures contradict the frame of {len(row['crossed'])} of {row['checked']} cases, "
+                f"nothing about sides is asked of: {_some([names[digest] for digest in row['crossed']])}"
+            )
+    told = receipts.warnings(made)
+    for reason, n in list(told.items())[:SHOWN]:
+        yield f"assumed of {n} cases: {reason}"
+    if len(told) > SHOWN:
+        yield f"{len(told) - SHOWN} more reasons are on the card"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def checked(config: CotConfig) -> Iterator[str]:

@@ -21,7 +21,7 @@ import numpy as np
 from components.bench.run import machine
 from components.bench.tracing import ORGANS, ellipsoids
 from components.data.cot import build
-from components.data.cot.build import CotConfig, Shard, Source
+from components.data.cot.plan import CotConfig, Shard, Source
 from components.data.sources.case import Case, Labelled, outlines_of
 from components.tracking import commit
 from model.imaging.volume import Volume

@@ -96,6 +96,12 @@ def paper_model(checkpoint: Checkpoint, contract: Contract | None = None) -> Che
     return Checkpoint(tiny(contract, checkpoint.tokenizer, SIZE, seed=0), checkpoint.tokenizer, contract, "")
 
 
+def told(large: Checkpoint) -> str:
+    """What a figure says it ran on."""
+    parameters = sum(p.numel() for p in large.vlm.parameters())
+    return f"random weights, {parameters / 1e6:.0f} M parameters, seed 0"
+
+
 def _all_of(large: Checkpoint, said: Sequence[Dictated], heard: dict) -> list[Rollout]:
     engine, (study,) = opened(large, [said[0].prepared])
     return answered(engine, [Ask(study, one.question) for one in said], said, heard)
@@ -115,7 +121,4 @@ def _against(
     def peer() -> Tensor:
         return torch.cat([rereading(large, one, before) for one in said])
 
-    parameters = sum(p.numel() for p in large.vlm.parameters())
-    return Comparison(
-        ours, peer, PEER, len(said), once=True, model=f"random weights, {parameters / 1e6:.0f} M parameters, seed 0"
-    )
+    return Comparison(ours, peer, PEER, len(said), once=True, model=told(large))

@@ -8,25 +8,22 @@ from typing import Any
 
 from torch import Tensor
 
-from model.learning.objectives import Clip, token_clipped
+from model.learning.head import logprobs_of
 from model.learning.packing import Packed
-from model.vlm.forward import embed, hidden, logits
+from model.vlm.forward import embed, hidden
+from model.vlm.sharing import share
 from model.vlm.tokens import Vocabulary
 
 
 def target_logprobs(vlm: Any, packed: Packed, vocabulary: Vocabulary) -> Tensor:
     """Natural log-probability float32[T] of each trained token; the head runs only where one is predicted."""
-    states = hidden(vlm, embed(vlm, packed.ids, packed.is_picture, packed.features), packed.places, packed.mask)
+    share(vlm)  # transformers' attention, and ours of blocks where the mask is made of them
+    embedded = embed(vlm, packed.ids, packed.is_picture, packed.features)
+    states = hidden(vlm, embedded, packed.places, packed.kernel_mask)
     row, column = packed.target.unbind(1)
-    scores = logits(vlm, states[row, column - 1], vocabulary)
-    return scores.log_softmax(-1).gather(-1, packed.ids[row, column, None])[:, 0]
+    return logprobs_of(vlm, states[row, column - 1], packed.ids[row, column], vocabulary)
 
 
 def cross_entropy(logprobs: Tensor, weights: Tensor, tokens: float) -> Tensor:
     """Weighted sum of -log p over `tokens`, the step's global count."""
     return -(logprobs * weights).sum() / max(tokens, 1.0)
-
-
-def grpo(logprobs: Tensor, old: Tensor, advantages: Tensor, tokens: float, clip: Clip) -> Tensor:
-    """The clipped objective as a token mean, see `objectives`. tokens: the step's global count."""
-    return -token_clipped(logprobs, old, advantages, clip).sum() / max(tokens, 1.0)

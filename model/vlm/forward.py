@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import pad
 
 from model.vlm.tokens import Vocabulary
@@ -84,10 +85,13 @@ def embed(vlm: Any, ids: Tensor, is_picture: Tensor, features: Sequence[Tensor])
     return embedded.masked_scatter(is_picture[..., None], shown)
 
 
-def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Remembers | None = None) -> Tensor:
+def hidden(
+    vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor | BlockMask, memory: Remembers | None = None
+) -> Tensor:
     """Last hidden states float[B, L, hidden].
 
     embedded: of `embed`; places: int64[B, L, 3]; mask: bool[B, L, K], True where a query may look; K counts the memory.
+    A mask of blocks, or of owners, is for a model that attends through `sharing`.
     """
     language = vlm.model.language_model
     first, *deeper = embedded.split(language.config.hidden_size, -1)
@@ -96,7 +100,7 @@ def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Rem
     out = language(
         inputs_embeds=first,
         position_ids=places.permute(2, 0, 1),
-        attention_mask=mask[:, None],
+        attention_mask=mask if isinstance(mask, BlockMask) else mask[:, None],
         past_key_values=memory,
         use_cache=memory is not None,
         **(deepstack if deeper else {}),
@@ -106,8 +110,24 @@ def hidden(vlm: Any, embedded: Tensor, places: Tensor, mask: Tensor, memory: Rem
     return out.last_hidden_state
 
 
+def looking(visible: Tensor, real: Tensor) -> Tensor:
+    """Who may look where: bool[R, K] of what is there, bool[R, new] of what comes -> bool[R, new, K + new].
+
+    Causal; padding (False in `real`) is seen by nobody. A token that would see nothing sees itself: a row of all False
+    would be NaN in softmax.
+    """
+    new = real.shape[1]
+    itself = torch.eye(new, dtype=torch.bool, device=real.device)
+    causal = torch.ones_like(itself).tril() & real[:, None]
+    causal = causal | (itself & ~(visible.any(1)[:, None, None] | causal.any(-1, keepdim=True)))
+    return torch.cat([visible[:, None].expand(-1, new, -1), causal], -1)
+
+
 def logits(vlm: Any, hidden_states: Tensor, vocabulary: Vocabulary) -> Tensor:
     """Scores float32[..., vocab]; what may never be sampled is -inf, in rollouts and in training alike."""
-    scores = vlm.lm_head(hidden_states).float()
-    banned = torch.tensor(vocabulary.never_sampled, device=scores.device)
-    return scores.index_fill(-1, banned, float("-inf"))
+    return scored(vlm, hidden_states, torch.tensor(vocabulary.never_sampled, device=hidden_states.device))
+
+
+def scored(vlm: Any, hidden_states: Tensor, banned: Tensor) -> Tensor:
+    """The same. banned: int64[n], ids."""
+    return vlm.lm_head(hidden_states).float().index_fill(-1, banned, float("-inf"))

@@ -17,23 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from components.data.sources.case import Case, Labelled
-from components.data.sources.listing import check_once, existing, members, missing, not_of_the_set
+from components.data.sources.listing import check_once, existing, members, not_of_the_set
 from components.data.sources.pairs import with_label_map
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.files import SUFFIXES
+from model.interface.errors import BadInput
 from model.interface.strict_json import read_json
 
 NAME = "folder"
 LICENCE = "not told: its owner knows"
 SPLITS = ("train", "val", "test", "")
+NAMED = 5
+"""Files an error names."""
 
 
 def cases(root: Path) -> Iterator[Case]:
     """Raises BadInput where labels or names are missing, or subjects.tsv doesn't fit the images."""
-    names, declared, licence = _table(root)
     images, labels = _by_stem(root, "images"), _by_stem(root, "labels")
-    for study in sorted(set(images) ^ set(labels)):
-        raise missing(root / ("labels" if study in images else "images") / study, root, "a file of this name")
+    names, declared, licence = _table(root)
+    _check_pairs(images, labels)
     subjects = _subjects(root, images)
     for study, image in images.items():
         subject, split = subjects[study]
@@ -47,10 +49,34 @@ def _open(image: Path, labels: Path, names: Mapping[int, str], declared: Declare
 
 def _by_stem(root: Path, name: str) -> dict[str, Path]:
     """What lies in a folder, by its name without suffix."""
+    if not (root / name).is_dir():
+        what = "no such folder" if not root.is_dir() else "a file" if (root / name).exists() else "none"
+        raise BadInput(
+            f"the set has no folder {name}",
+            where=f"{root}: found {what}, wanted images/, labels/ and names.json or names.tsv in it",
+            next="lay the set out as docs/sources.md says, or name another folder",
+        )
     paths = members(root / name, root, "*")
     stems = [_stem(path) for path in paths]
     check_once(stems, name)
     return dict(zip(stems, paths, strict=True))
+
+
+def _check_pairs(images: Mapping[str, Path], labels: Mapping[str, Path]) -> None:
+    """Raises BadInput that names a few of those which stand alone."""
+    alone = [
+        f"{path.parent.name}/{path.name} without {other}/{study}.*"
+        for mine, theirs, other in ((images, labels, "labels"), (labels, images, "images"))
+        for study, path in mine.items()
+        if study not in theirs
+    ]
+    if alone:
+        some = "; ".join(alone[:NAMED]) + ("; …" if len(alone) > NAMED else "")
+        raise BadInput(
+            "images and labels are not pairs",
+            where=f"images, labels: found {some} ({len(alone)} in all), wanted both of each name",
+            next="add the missing file, take the other away, or rename: names are equal but for the suffix",
+        )
 
 
 def _stem(path: Path) -> str:

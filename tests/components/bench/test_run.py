@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.bench import figures, paper
+from components.bench import figures, paper, updating
 from components.bench.figures import FIGURES
 from components.bench.measure import Comparison, compare
 from components.bench.run import BenchConfig, run
@@ -69,7 +69,7 @@ def test_only_named_figures_are_measured(folder: Path, tmp_path: Path) -> None:
 
 def test_a_group_differs_in_length_and_in_boxes(folder: Path) -> None:
     """Equal rows would never wait for one another."""
-    rollouts = figures.together(checkpoint := folders.load(folder), figures._group(checkpoint))
+    rollouts = figures.together(checkpoint := folders.load(folder), updating.group(checkpoint, updating.GROUP))
     assert len({r.rounds for r in rollouts}) == 3
     assert len({len(r.logprobs) for r in rollouts}) > 1
     assert all(r.features and not r.truncated for r in rollouts)

@@ -33,7 +33,7 @@ def test_every_file_is_a_line_and_a_bad_one_says_why(folder: Path) -> None:
     assert lines[1].error and "Jane" not in json.dumps(lines[1].error)
     for line, name in ((lines[0], "a"), (lines[3], "d")):
         for trace, (text, options) in zip(line.traces, asked, strict=True):
-            alone, _, _ = ask(folder / "c", folder / "scans" / f"{name}.npy", text, options, Declared("MR"))
+            alone, *_ = ask(folder / "c", folder / "scans" / f"{name}.npy", text, options, Declared("MR"))
             assert trace["steps"] == json.loads(json.dumps(alone.to_json()["steps"])) or [
                 step["text"] for step in trace["steps"]
             ] == [step.text for step in alone.steps]
@@ -60,4 +60,5 @@ def test_the_command_writes_json_lines(folder: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["place"] for row in rows] == [0, 1, 2, 3]
     assert sum(row["error"] is not None for row in rows) == 1
+    assert "not calibrated" in rows[0]["groundings"][0]["why_not"]
     assert CliRunner().invoke(app, [str(tmp_path / "no"), str(tmp_path / "out"), *told]).exit_code == BadInput.exit_code

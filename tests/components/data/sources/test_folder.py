@@ -87,11 +87,32 @@ def test_sides_of_a_picture_are_the_picture_s(tmp_path):
     assert (found.outlines[0].mask(found.volume.shape)[:, :, 0] == (labels == 1).T).all()
 
 
-@pytest.mark.parametrize("gone", ["images/b.nii.gz", "labels/b.nii"])
-def test_an_image_without_labels_and_labels_without_an_image_are_named(tmp_path, gone):
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("images/b.nii.gz", "labels/b.nii without images/b.*"),
+        ("labels/b.nii", "images/b.nii.gz without labels/b.*"),
+    ],
+)
+def test_an_image_without_labels_and_labels_without_an_image_are_named(tmp_path, gone, told):
     built(tmp_path)
     (tmp_path / "subjects.tsv").unlink()
     (tmp_path / gone).unlink()
-    with pytest.raises(BadInput) as caught:
+    (tmp_path / "images/notes.txt").write_text("x")
+    with pytest.raises(BadInput, match="not pairs") as caught:
         list(cases(tmp_path))
-    assert caught.value.where.startswith(gone.split(".")[0])
+    assert told in caught.value.where
+    assert "images/notes.txt without labels/notes.txt.*" in caught.value.where
+    assert "(2 in all)" in caught.value.where
+
+
+@pytest.mark.parametrize("gone", ["images", "labels"])
+def test_which_of_the_two_folders_is_missing_is_told(tmp_path, gone):
+    built(tmp_path)
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=f"the set has no folder {gone}") as caught:
+        list(cases(tmp_path))
+    assert caught.value.where.startswith(f"{tmp_path}: found none, wanted images/, labels/")
+    with pytest.raises(BadInput, match="no folder images") as caught:
+        list(cases(tmp_path / "nowhere"))
+    assert "nowhere: found no such folder" in caught.value.where

@@ -14,7 +14,7 @@ from typing import Any
 
 from components import environment
 from components.ablation.cells import RESULTS, Plan, plan
-from components.compare import page
+from components.compare import page, words
 from components.compare.differences import DRAWS, Compared, compare, corrected
 from components.compare.runs import Run, load
 from model.interface.errors import BadInput, Failure
@@ -75,9 +75,9 @@ def table(rows: Sequence[Compared]) -> str:
     lines += [
         [
             row.claim,
-            f"{page.WORDS.get(row.metric, row.metric)}, {row.dimension.upper()}",
-            page.interval(row.found, signed=True),
-            page.chance(row.corrected),
+            f"{words.metric_words(row.metric)}, {row.dimension.upper()}",
+            words.interval(row.found, with_sign=True),
+            words.chance(row.corrected),
             str(row.found.seeds),
             str(row.found.n),
             row.verdict,

@@ -18,7 +18,8 @@ from components.compare.runs import Run, together, trace
 from components.serving.page import write_page
 from components.serving.picture import picture
 from model.imaging import shards
-from model.imaging.prepare import prepare
+from model.imaging.frame import frame_of
+from model.imaging.prepare import covered_by, prepare
 from model.imaging.shards import Study
 from model.interface.contract import Contract
 from model.interface.prompt import filled, filled_options
@@ -81,20 +82,21 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
             name = re.sub(r"[^\w-]", "_", f"{one.question}-{ours.name}-{theirs.name}")
             link = f"{page.stem}-items/{name}.html"
             _beside(page.parent / link, (ours, theirs), seeds[0], question, data.study(question), base)
-        said = [run.seeds[seeds[0]][one.question].said for run in (ours, theirs)]
+        ours_said, theirs_said = (run.seeds[seeds[0]][one.question].said for run in (ours, theirs))
         text, options, right = _worded(question, data, base)
         found.append(
             Item(
-                one.question,
-                one.dimension,
-                one.gained,
-                one.seeds,
-                len(seeds),
-                text or one.question,
-                options,
-                right,
-                *said,
-                link,
+                question=one.question,
+                dimension=one.dimension,
+                gained=one.gained,
+                seeds=one.seeds,
+                of=len(seeds),
+                text=text or one.question,
+                options=options,
+                right=right,
+                ours=ours_said,
+                theirs=theirs_said,
+                link=link,
             )
         )
     return found
@@ -121,9 +123,9 @@ def pictures(run: Run, seed: int, data: Data, base: Path = Path("checkpoints/bas
 def _worded(question: Question | None, data: Data, base: Contract | None) -> tuple[str, tuple[str, ...], str]:
     if not question or not base:
         return "", (), ""
-    flat = question.dimension == 2
-    regions = question.regions and prepare(data.study(question).volume, base).frame
-    places = tuple(regions.to_model(region) for region in question.regions) if regions else ()
+    flat, volume = question.dimension == 2, data.study(question).volume
+    frame = frame_of(volume, base, covered_by(volume, base))
+    places = tuple(frame.to_model(region) for region in question.regions)
     options = [f"{k}. {o}" for k, o in zip(ascii_uppercase, filled_options(question, places), strict=False)]
     return filled(question.text, places, flat=flat), tuple(options), question.letter or ""
 

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from components.compare import differences
+from components.compare import differences, words
 from components.compare.differences import Compared
 from components.compare.forest import forest
 from components.compare.items import Data, Item, items
@@ -29,15 +29,6 @@ HERE = Path(__file__).parent
 BOARD = (("accuracy", "2d"), ("accuracy", "3d"), ("box_iou", "2d"), ("box_iou", "3d"), ("valid_format", "2d"),
          ("valid_format", "3d"))  # fmt: skip
 """Columns of the leaderboard."""
-WORDS = {
-    "accuracy": "accuracy",
-    "box_iou": "IoU of boxes",
-    "valid_format": "valid format",
-    "localisation_iou": "IoU of localisation boxes",
-    "lesion_iou": "IoU of lesion boxes",
-    "hit_50": "boxes of IoU .5 and more",
-    "z_overlap": "z-range overlap",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +100,15 @@ def _write(out: Path, **told: Any) -> None:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["metric"] = lambda name: WORDS.get(name, name.replace("_", " "))
-    environment.filters["interval"] = interval
-    environment.filters["chance"] = chance
+    environment.filters["metric"] = words.metric_words
+    environment.filters["interval"] = words.interval
+    environment.filters["chance"] = words.chance
     style = (HERE / "compare.css").read_text(encoding="utf-8")
-    plot = Markup(forest(told["rows"], told["titles"]))
+    plot = Markup(forest(told["rows"]))
     page = environment.get_template("compare.html").render(
         **told, columns=BOARD, forest=plot, style=Markup(style), style_hash=_hash(style), disclaimer=DISCLAIMER
     )
     write_text(out, page)
-
-
-def interval(found: Difference, *, signed: bool = False) -> str:
-    if found.value is None:
-        return "–"
-    form = "{:+.3f}" if signed else "{:.3f}"
-    ends = "" if found.low is None else f" [{form.format(found.low)}, {form.format(found.high)}]"
-    return form.format(found.value) + ends
-
-
-def chance(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _hash(text: str) -> str:

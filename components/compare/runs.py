@@ -20,6 +20,7 @@ from components.evaluation.metrics import Count, Scored
 from components.evaluation.report import COMPARED
 from model.imaging.frame import Frame
 from model.interface import grammar
+from model.interface.boxes import Box
 from model.interface.errors import BadInput
 from model.interface.trace import Answer, Flaw, Step, Trace
 from model.interface.writing import replacing
@@ -95,9 +96,9 @@ def trace(row: Row, frame: Frame, study_digest: str) -> Trace:
     read = grammar.parse(row.said)
     steps = []
     for text, crops in row.steps:
-        box = grammar.last_box(text) if crops else None
-        known = not isinstance(box, Flaw) and box is not None
-        steps.append(Step(text, box if known else None, frame.to_mm(box) if known else None, crops))
+        said = grammar.last_box(text)
+        box = said if isinstance(said, Box) and grammar.why_not_usable(said, frame.shape) is None else None
+        steps.append(Step(text, box, frame.to_mm(box) if box else None, crops))
     flaws = tuple(Flaw(text, reason) for text, reason in row.flaws)
     answer = Answer(read.choice, read.text, read.evidence, flaws)
     return Trace(row.question, study_digest, frame.shape, tuple(steps), answer, row.sampled, row.truncated)

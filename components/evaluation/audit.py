@@ -105,14 +105,15 @@ def drawn(exam: Exam, most: tuple[int, int], seed: int) -> Exam:
     random = np.random.default_rng(seed)
     heads = sorted(set(exam.groups))
     rank = dict(zip(heads, random.permutation(len(heads)).tolist(), strict=True))
-    left, kept = dict(zip((2, 3), most, strict=True)), []
+    left: dict[int, int] = dict(zip((2, 3), most, strict=True))
+    kept: list[int] = []
     for i in sorted(range(len(exam.questions)), key=lambda i: (rank[exam.groups[i]], i)):
         question = exam.questions[i]
         if question.answer is not None and left[question.dimension]:
             left[question.dimension] -= 1
             kept.append(i)
     kept.sort()
-    return Exam(*([part[i] for i in kept] for part in (exam.questions, exam.prepared, exam.groups)))
+    return Exam([exam.questions[i] for i in kept], [exam.prepared[i] for i in kept], [exam.groups[i] for i in kept])
 
 
 def seeing(checkpoint: Checkpoint, changes: dict[str, Any]) -> Checkpoint:

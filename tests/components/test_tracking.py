@@ -143,3 +143,20 @@ def test_processes_may_start_a_new_store_together(tmp_path: Path) -> None:
         for _ in range(3)
     ]
     assert [process.communicate()[0].strip() for process in started] == ["{}"] * 3
+
+
+def test_a_child_stands_under_its_parent_with_name_and_params() -> None:
+    parent = log_evaluation("family", "p", metrics={}, tags={}, name="all cells")
+    told = {"cell": "joint", "after": ""}
+    for _ in range(2):
+        child = log_evaluation("family", "c", metrics={}, tags={}, name="joint, seed 0", parent=parent, params=told)
+    found = {run.info.run_name: run for run in runs("family")}
+    assert set(found) == {"all cells", "joint, seed 0"}
+    assert found["joint, seed 0"].info.run_id == child
+    assert found["joint, seed 0"].data.tags["mlflow.parentRunId"] == parent
+    assert found["joint, seed 0"].data.params == {"cell": "joint", "after": "–"}
+
+
+def test_a_key_is_what_is_said() -> None:
+    assert tracking.key_of({"a": 1, "b": 2}) == tracking.key_of({"b": 2, "a": 1})
+    assert tracking.key_of({"a": 1}) != tracking.key_of({"a": 2})

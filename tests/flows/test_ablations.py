@@ -9,7 +9,6 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from components.compare import page
 from flows import ablations, comparing, stages
 from flows.ablations import FILE
 from model.interface.errors import BadInput
@@ -105,7 +104,6 @@ def test_runs_are_compared_on_a_page_that_leads_to_their_traces(clone: Path, mon
     lines = comparing.lines(rows)
     assert len(lines) == len(rows) == 6
     assert lines[0].startswith("joint - no-crops, ")
-    assert page.WORDS["accuracy"] in text
 
 
 def test_an_unknown_run_is_told_with_those_that_are_there(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

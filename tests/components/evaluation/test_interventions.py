@@ -85,7 +85,8 @@ def test_another_heads_picture_comes_in_the_studys_own_frame() -> None:
     first, second = (prepare(volume(seed=seed), CONTRACT) for seed in (0, 1))
     alone = prepare(volume((20, 20, 1), 2), CONTRACT)
     found = exchanged([first, first, second, alone], ["a", "a", "b", "c"], np.random.default_rng(0))
-    assert found[0] is found[1] is not None
+    assert found[0] is found[1]
+    assert found[0] is not None
     assert np.array_equal(found[0].slices, second.slices)
     assert found[0].frame == first.frame
     assert found[3] is None

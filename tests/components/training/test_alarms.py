@@ -1,7 +1,7 @@
 """Made-up curves: each alarm rings on its own, once, and a healthy training is quiet."""
 
+import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_a_reason_names_both_numbers() -> None:
     assert alarms.rung == {"tool_use": 1}
 
 
-def test_a_resumed_training_rings_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_resumed_training_rings_as_an_undisturbed_one() -> None:
     curve = [HEALTHY | {"pointed": 0.9 * (1 - step / 30), "length": 40 * (1 + step / 20)} for step in range(30)]
     calm = Alarms(AlarmConfig(window=4))
     heard = [calm.hear(figures) for figures in curve]
@@ -101,7 +101,6 @@ def test_a_resumed_training_rings_as_an_undisturbed_one(tmp_path: Path) -> None:
         stopped, again = Alarms(AlarmConfig(window=4)), Alarms(AlarmConfig(window=4))
         for figures in curve[:stop]:
             stopped.hear(figures)
-        stopped.write(tmp_path)
-        again.read(tmp_path)
+        again.put(json.loads(json.dumps(stopped.state())))
         assert [again.hear(figures) for figures in curve[stop:]] == heard[stop:]
         assert again.rung == calm.rung

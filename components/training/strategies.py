@@ -52,9 +52,6 @@ def open_base(source: Path, config: TrainingConfig, device: str = "cpu") -> Chec
 def tuned(checkpoint: Checkpoint, config: TrainingConfig) -> dict[str, Parameter]:
     """Make the model trainable, in place; what moves, by name."""
     adapt(checkpoint, config)
-    language = checkpoint.vlm.model.language_model
-    if config.checkpointing:
-        language.gradient_checkpointing_enable({"use_reentrant": False})
     if config.parallel == "fsdp2":
         sharding.spread(checkpoint.vlm, bf16=config.dtype == "bf16")
     return trainable(checkpoint)

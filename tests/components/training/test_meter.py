@@ -24,7 +24,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
 
 @pytest.mark.parametrize("tune", ["full", "lora"])
 def test_the_arithmetic_is_what_torch_counts(small: SftConfig, tune: str) -> None:
-    """But for attention, which torch's counter leaves out on a CPU. Under LoRA the first layer has no way back to go."""
+    """But for attention, which torch's counter leaves out on a CPU. Under LoRA the first layer has no way back."""
     config = small.model_copy(update={"tune": tune})
     checkpoint: Checkpoint = open_base(config.base, config)
     tuned(checkpoint, config)
@@ -34,7 +34,9 @@ def test_the_arithmetic_is_what_torch_counts(small: SftConfig, tune: str) -> Non
     meter.count(rows)
     with FlopCounterMode(display=False) as counter:
         target_logprobs(checkpoint.vlm, pack(rows, multiple=1), checkpoint.vocabulary).sum().backward()
-    assert meter.flops() - 3 * meter.attended() == pytest.approx(counter.get_total_flops(), rel=0.05 if tune == "full" else 0.12)
+    assert meter.flops() - 3 * meter.attended() == pytest.approx(
+        counter.get_total_flops(), rel=0.05 if tune == "full" else 0.12
+    )
 
 
 def test_a_steps_seconds_are_split_and_counting_starts_anew(small: SftConfig) -> None:

@@ -41,9 +41,18 @@ def rung(curve: Curve, limits: AlarmConfig | None = None, steps: int = STEPS) ->
         lambda done: {"reward": 0.7 - 0.3 * done, "correct": 0.7 - 0.3 * done},  # worse, but honestly so
         lambda done: {"length": 40 + 12 * done, "pointed": 0.9 - 0.3 * done, "box_area": 0.1 - 0.05 * done},
         lambda done: {"kl_reference": 0.08 * done},
+        lambda done: {"kl": 1e-3 if 0.5 <= done < 0.55 else 1e-9},
         lambda done: {"boxes": 0.0, "box_area": 0.0, "pointed": 0.0},  # it never pointed
     ],
-    ids=["level", "learning", "unlearning", "drifting a little", "away from the reference", "without boxes"],
+    ids=[
+        "level",
+        "learning",
+        "unlearning",
+        "drifting a little",
+        "away from the reference",
+        "a thousandfold of nothing",
+        "without boxes",
+    ],
 )
 def test_a_healthy_training_is_quiet(curve: Curve) -> None:
     assert rung(curve) == []

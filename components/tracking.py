@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from components import environment
 from model.interface.errors import BadInput, Integrity, TryAgain
-from model.interface.writing import write_text
+from model.interface.writing import replacing, write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,6 +67,13 @@ class Curves:
         if new:
             self._last |= dict.fromkeys(new, step)
             _append(self.file, {"step": step, "at": int(time.time() * 1000), "values": new})
+
+    def show(self, step: int, picture: np.ndarray) -> None:
+        """Add a picture uint8[h, w, 3] of a step: kept beside the curve's file, and sent with it."""
+        place = _pictures(self.file) / f"step-{step:06d}.png"
+        with replacing(place) as part:
+            Image.fromarray(picture).save(part, "PNG")
+        _append(self.file, {"step": step, "at": int(time.time() * 1000), "picture": place.name})
 
     def close(self) -> None:
         """Send the rest, for at most ten seconds; what isn't sent then waits for `send_waiting`."""
@@ -339,9 +347,15 @@ def _ship(file: Path) -> None:
                 client.log_param(run.info.run_id, name, value)
         points = [(n, v, row["at"], row["step"]) for row in rows for n, v in row.get("values", {}).items()]
         _log_metrics(client, run.info.run_id, points)
+        for name in dict.fromkeys(row["picture"] for row in rows if "picture" in row):
+            client.log_artifact(run.info.run_id, str(_pictures(file) / name), "pictures")
         if rows[-1].get("end"):
             client.set_terminated(run.info.run_id)
     write_text(_mark(file), str(len(lines)))
+
+
+def _pictures(file: Path) -> Path:
+    return file.with_suffix("")
 
 
 def _mark(file: Path) -> Path:

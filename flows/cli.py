@@ -240,11 +240,23 @@ def data_card(
 
 
 @app.command()
-def train(stage: Annotated[str, typer.Argument(help="base, sft or rl.")]) -> None:
+def train(
+    stage: Annotated[str, typer.Argument(help="base, sft or rl.")],
+    profile: Annotated[str | None, typer.Option(help="h200-3b-lora, h200-7b-full or cluster-7b; not for base.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only work out steps, tokens and memory.")] = False,
+) -> None:
     """Train a stage and what it needs, unless up to date; sft and rl go on where a crash left them."""
     if stage not in ("base", "sft", "rl"):
         raise typer.BadParameter(f"'{stage}', expected base, sft or rl")
-    _stage(stage)
+    if not dry_run and profile in (None, "tiny"):
+        return _stage(stage)
+    if stage == "base":
+        raise typer.BadParameter("base has neither profiles nor a plan, expected sft or rl")
+    from flows import training
+
+    if dry_run:
+        return _say(training.plan(stage, profile))
+    return _say([f"checkpoint: {training.run(stage, profile or 'tiny')}"])
 
 
 @app.command()

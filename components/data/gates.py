@@ -23,6 +23,7 @@ from model.interface.question import FAMILIES, Question
 
 NAMED = 5
 """Samples an error names."""
+KEPT = "shards that are made are kept"
 MOST_CROSSED = 0.1
 """Of a set's checked cases. An adapter gives up the sides of a case whose pairs contradict its frame; where that is so
 of many, a frame that nothing could check isn't to be believed either."""
@@ -161,7 +162,9 @@ def check_pictures(entries: Sequence[Entry], prints: Sequence[Print]) -> int:
             within += person(a.source, a.subject) != person(b.source, b.subject)
     pairs = ((entries[i], entries[j]) for i, j in sorted(across))
     faults = [f"{a.id} in {a.split} and {b.id} in {b.split}" for a, b in pairs]
-    _refuse("pictures of two splits are nearly one picture", faults, "keep one of each pair, or both in one split")
+    _refuse(
+        "pictures of two splits are nearly one picture", faults, "keep one of each pair, or both in one split", KEPT
+    )
     return within
 
 
@@ -204,7 +207,7 @@ def check_share(crossed: Mapping[str, Sequence[str]], of: Mapping[str, int]) -> 
                 where=f"{source}: found {len(names)} of {of[source]} cases whose pairs contradict their frame, wanted "
                 f"{allowed} or fewer: {_some(names)}",
                 next="mirror images or labels, or take these cases out",
-                safe="shards that are made are kept",
+                safe=KEPT,
             )
 
 
@@ -261,9 +264,9 @@ def _middle(outline: Outlined) -> float:
     return outline.low[0] + float(across @ np.arange(len(across)) / across.sum())
 
 
-def _refuse(what: str, faults: Sequence[str], next_step: str) -> None:
+def _refuse(what: str, faults: Sequence[str], next_step: str, safe: str = "nothing was changed") -> None:
     if faults:
-        raise BadInput(what, where=f"{len(faults)} found, wanted 0: {_some(faults)}", next=next_step)
+        raise BadInput(what, where=f"{len(faults)} found, wanted 0: {_some(faults)}", next=next_step, safe=safe)
 
 
 def _some(faults: Sequence[str]) -> str:

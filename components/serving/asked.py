@@ -88,7 +88,7 @@ class Asked:
         if self.grounding is None:
             return []
         if self.grounding.why_not:
-            return [f"confidence: unknown: {self.grounding.why_not}"]
-        return ["confidence: of boxes with this number, such a share was right where it could be checked"] * bool(
+            return [f"confidence in places: unknown, {self.grounding.why_not}"]
+        return ["confidence: the share of boxes like this that were right where the truth is known"] * bool(
             self.grounding.boxes
         )

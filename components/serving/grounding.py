@@ -48,11 +48,16 @@ class Grounding:
         known = [box.confidence for box in self.boxes if box.confidence is not None]
         return min(known, default=None)
 
+    @property
+    def abstains(self) -> bool:
+        """Some place is withheld."""
+        return any(box.abstains for box in self.boxes)
+
     def of_step(self, step: int) -> Sure | None:
         return next((box for box in self.boxes if box.step == step), None)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"confidence": self.confidence}
+        return asdict(self) | {"confidence": self.confidence, "abstains": self.abstains}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Grounding":

@@ -34,6 +34,7 @@ from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, tower_digest
 from model.vlm.fixed import Fixed
 from model.vlm.forward import Memory, embed, hidden, looking, scored
+from model.vlm.ordered import Ordered
 from model.vlm.regions import inject
 from model.vlm.rollout import Event, Rollout, trace_of, why_not_shown
 from model.vlm.sampling import Choose, Sampling, draw, stream
@@ -241,6 +242,7 @@ class _Rows:
         fewer = min(own.crop_slices, sampling.max_slices or own.crop_slices)
         self.contract = own.model_copy(update={"crop_slices": fewer})
         self.choose = choose or (lambda scores, rollouts: draw(scores, rollouts, sampling))
+        self.narrowed = Ordered(self.vocabulary) if sampling.ordered_boxes else lambda scores, _: scores
         self.rollouts = [self._begin(row, one) for row, one in enumerate(asks)]
         self.row_of = list(range(len(asks)))  # which rollout each row of the memory belongs to
         self.told = [0] * len(asks)  # characters of the open step that were told
@@ -314,7 +316,7 @@ class _Rows:
             if self.cancelled():
                 yield from self._cancel([r for r in rollouts if not r.done])
                 return
-            for row, (token, logprob) in enumerate(self.choose(scores, rollouts)):
+            for row, (token, logprob) in enumerate(self.choose(self.narrowed(scores, rollouts), rollouts)):
                 if not running[row]:
                     continue
                 running[row] = self._take(rollouts[row], token, logprob)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 from components import tracking
 from components.tracking import Curves, log_evaluation, send_waiting
@@ -73,6 +74,22 @@ def test_no_point_is_lost_when_mlflow_is_down(monkeypatch: pytest.MonkeyPatch) -
     [run] = runs("down")
     assert len(history(run, "loss")) == 50
     assert curves.file.exists()
+
+
+def test_pictures_of_a_step_arrive_with_the_curve_even_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = np.full((4, 6, 3), 7, np.uint8)
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", NOBODY)
+        curves = Curves("shown", "k1", {})
+        for step in (20, 40, 40):  # the last said again by a training that was resumed
+            curves.show(step, shown)
+        curves.close()
+    assert send_waiting() == 1
+    [run] = runs("shown")
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    found = [file.path for file in client.list_artifacts(run.info.run_id, "pictures")]
+    assert found == ["pictures/step-000020.png", "pictures/step-000040.png"]
+    assert np.array_equal(np.asarray(Image.open(client.download_artifacts(run.info.run_id, found[0]))), shown)
 
 
 def test_a_line_cut_by_a_kill_is_dropped_and_the_rest_kept() -> None:

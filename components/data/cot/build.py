@@ -11,12 +11,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from components.data import gates
 from components.data.cot import exchange, families, receipts
@@ -26,12 +26,13 @@ from components.data.cot.receipts import RECEIPTS, Assumed, Seen, is_made, recei
 from components.data.cot.rewriting import rewritten
 from components.data.cot.studies import Cutting, digest_of, studies
 from components.data.cot.wording import Words
+from components.data.cot.workers import EVERY_S, pool
 from components.data.gates import Entry
 from components.data.rewriter import Summary
 from components.data.sources.case import Case, Labelled
 from model.imaging import shards
 from model.imaging.shards import Study
-from model.interface.errors import BadInput
+from model.interface.errors import BadInput, Conflict
 
 CARD = ("card.md", "card.html", "card.png", "metrics.json")
 OURS = re.compile(
@@ -83,7 +84,9 @@ def opened(case: Case) -> Labelled:
         return case.open()
     except BadInput as error:
         where = f"{case.source}, case {case.study}: {error.where}"
-        raise BadInput(error.what, where=where, next=error.next, safe="shards that are made are kept") from error
+        # `urm data build` takes no options of a single file
+        advice = "take the case out, or save it so that it can be read as it is" if " --" in error.next else error.next
+        raise BadInput(error.what, where=where, next=advice, safe="shards that are made are kept") from error
 
 
 def run(
@@ -107,6 +110,13 @@ def make_all(
     gates.check_sets(people)
     _check_once(todo)
     _check_place(config.out)
+    with _alone(config.out):
+        return _made_and_sealed(todo, config, report)
+
+
+def _made_and_sealed(
+    todo: Sequence[Shard], config: CotConfig, report: Callable[[int, int, dict[str, Any]], None]
+) -> list[dict[str, Any]]:
     _forget_others(config.out, {shard.name for shard in todo})
     missing = [shard for shard in todo if not is_made(shard, config)]
     for name in (shards.MANIFEST, *(CARD if missing else ())):
@@ -154,8 +164,8 @@ def _made(missing: Sequence[Shard], config: CotConfig) -> Generator[dict[str, An
     if config.workers == 1 or len(missing) < 2:
         yield from (make(shard, config) for shard in missing)
         return
-    with ProcessPoolExecutor(config.workers) as pool:
-        yield from pool.map(make, missing, [config] * len(missing))
+    with pool(config.workers) as processes:
+        yield from processes.map(make, missing, [config] * len(missing))
 
 
 def _check_once(todo: Sequence[Shard]) -> None:
@@ -182,8 +192,32 @@ def _check_place(out: Path) -> None:
             where=f"--out {out.name}: found {found}, wanted an empty folder, none yet, or that of an earlier build",
             next="name another",
         )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / RECEIPTS).mkdir(exist_ok=True)  # from now on the folder is ours
+    try:
+        (out / RECEIPTS).mkdir(parents=True, exist_ok=True)  # from now on the folder is ours
+    except OSError as error:
+        raise BadInput(
+            "nothing can be written here",
+            where=f"--out {out}: found {error.strerror}, wanted a folder that can be made",
+            next="name another",
+        ) from error
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two builds would take each other's half-written files for those of one that was stopped."""
+    lock = FileLock(out / RECEIPTS / "lock", timeout=6 * EVERY_S)  # workers of a killed build hold it until they end
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Conflict(
+            "another build is at work here",
+            where=f"--out {out}: found its lock held, wanted it free",
+            next="wait for it, or name another folder",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _forget_others(out: Path, names: set[str]) -> None:

@@ -6,7 +6,6 @@ words and sides compared with what those arrays say. Nothing of `things`, `famil
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 
@@ -16,6 +15,7 @@ from scipy import ndimage as ndi
 from components.data.cot import receipts, studies
 from components.data.cot.plan import CotConfig, Shard, plan
 from components.data.cot.wording import Words, filled_in
+from components.data.cot.workers import pool
 from components.data.sources.case import Labelled
 from components.data.sources.ontology import entry
 from model.imaging import shards
@@ -47,8 +47,8 @@ def check(config: CotConfig) -> tuple[int, list[Fault]]:
     receipts.check_finished(config.out)
     shards.verify(config.out)
     todo = plan(config)
-    with ProcessPoolExecutor(config.workers) as pool:
-        found = list(pool.map(check_shard, todo, [config] * len(todo)))
+    with pool(config.workers) as processes:
+        found = list(processes.map(check_shard, todo, [config] * len(todo)))
     return sum(n for n, _ in found), [fault for _, faults in found for fault in faults]
 
 

@@ -93,6 +93,9 @@ INTRO = (
 )
 
 
+LEGEND = "In the samples boxes are the teacher's, > marks what is right."
+
+
 def _counted(names: Sequence[str]) -> tuple[str, str]:
     """(how many, the first few)."""
     return str(len(names)), ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
@@ -108,7 +111,7 @@ def markdown(told: dict[str, Any]) -> str:
         "",
         INTRO,
         "",
-        f"Data set `{told['digest'][:12]}`. Boxes below are the teacher's, `>` is right.",
+        f"Data set `{told['digest'][:12]}`. {LEGEND}",
     ]
     lines += ["", "![Samples](card.png)"]
     for title, note, head, rows in _tables(told):
@@ -128,7 +131,7 @@ def page(told: dict[str, Any], picture: Image.Image) -> str:
     """One self-contained page."""
     raw = io.BytesIO()
     picture.save(raw, "PNG", optimize=True)
-    parts = [f"<h1>Data card</h1><p>{INTRO}</p><p>Data set <code>{told['digest'][:12]}</code></p>"]
+    parts = [f"<h1>Data card</h1><p>{INTRO}</p><p>Data set <code>{told['digest'][:12]}</code>. {LEGEND}</p>"]
     for title, note, head, rows in _tables(told):
         cells = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in rows)
         names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)

@@ -7,12 +7,11 @@ those of its files, what had to be assumed of its cases, and what gates compare 
 import base64
 import hashlib
 import json
-import pickle
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,7 @@ class Assumed:
 
 def _reason(warning: str) -> str:
     """Without numbers, but for those in a quoted name: "oblique by 12 degrees" and "by 7" are one reason."""
-    return NUMBER.sub(lambda found: found[0] if found[0][0] == "'" else "…", warning)
+    return NUMBER.sub(lambda found: found[0] if found[0][0] == "'" else "N", warning)
 
 
 def is_made(shard: Shard, config: CotConfig) -> bool:
@@ -106,14 +105,21 @@ def is_made(shard: Shard, config: CotConfig) -> bool:
 
 def plan_digest(shard: Shard, config: CotConfig) -> str:
     """Of all that decides a shard's bytes."""
-    settings = config.model_dump_json(exclude={"out", "workers", "sources"}) + shard.source.model_dump_json()
+    settings = config.model_dump_json(exclude={"out", "workers", "sources"})
+    settings += shard.source.model_dump_json(exclude={"root", "cases"})  # a set that was moved is the same set
     found = hashlib.sha256(f"{shard.name}|{settings}|{code_digest()}".encode())
     for case in shard.cases:
         found.update(case.key)
         files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files_of(case)]
         found.update(f"{case.source}|{case.study}|{case.subject}|{case.licence}|{files}".encode())
-        found.update(pickle.dumps(case.open))  # the table of names among it
+        found.update(_spelled(case.open).replace(str(shard.source.root), "").encode())  # the table of names among it
     return found.hexdigest()
+
+
+def _spelled(read: Callable[..., Any]) -> str:
+    """A function with all it is given, the same in every process: as a pickle it isn't."""
+    work, given = (read.func, (read.args, read.keywords)) if isinstance(read, partial) else (read, ())
+    return f"{work.__module__}.{work.__qualname__}{given}"
 
 
 @cache

@@ -93,6 +93,7 @@ def test_an_unsure_place_is_withheld_in_words_and_kept_in_json() -> None:
         told = json.loads(json.dumps(asked.to_json()))
         assert told["trace"]["steps"][0]["box"]
         assert told["grounding"]["confidence"] == 0.31
+        assert told["grounding"]["abstains"] == abstains
         assert Grounding.from_json(told["grounding"]) == sure
 
 
@@ -101,7 +102,7 @@ def test_an_uncalibrated_answer_shows_its_boxes_and_says_that_nobody_knows() -> 
     sure = Grounding((Sure(0, 0.9, None, None, False),), None, "not calibrated")
     lines = Asked(question(), trace(prepared, ("At ", blob(prepared))), prepared, CONTRACT, grounding=sure).lines()
     assert any(line.startswith("evidence: [") for line in lines)
-    assert "confidence: unknown: not calibrated" in lines
+    assert "confidence in places: unknown, not calibrated" in lines
 
 
 def test_a_calibration_is_read_where_there_is_one(checkpoint: Checkpoint, tmp_path: Path) -> None:

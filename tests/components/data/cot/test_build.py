@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from components.data.cot.build import run
 from components.data.cot.plan import SPLITS, plan
 from components.data.cot.receipts import RECEIPTS
 from model.imaging import shards
-from model.interface.errors import BadInput, Integrity
+from model.interface.errors import BadInput, Conflict, Integrity
 from tests.components.data.cot import blobs
 from tests.components.data.cot.conftest import config_of
 
@@ -113,6 +114,8 @@ def test_what_is_not_ours_is_never_touched(blob_source, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="isn't the place of a build"):
         run(config_of(tmp_path / "file", cases=8, cases_per_shard=8))
+    with pytest.raises(BadInput, match="nothing can be written here"):
+        run(config_of(tmp_path / "file/data", cases=8, cases_per_shard=8))
     out = tmp_path / "data"
     run(config_of(out, cases=8, cases_per_shard=8, workers=1))
     for name in ("precious.parquet", "card.docx"):
@@ -132,6 +135,16 @@ def test_a_mirrored_set_stops_the_build_early_and_is_named(blob_source, tmp_path
     assert "case-" in told.value.where
     assert len(list((config.out / RECEIPTS).glob("*"))) < len(plan(config)) / 2
     assert not (config.out / shards.MANIFEST).exists()
+
+
+def test_two_builds_in_one_folder_are_not_one(blob_source, tmp_path):
+    config = config_of(tmp_path / "data", cases=16, cases_per_shard=8, workers=1)
+    run(config)
+    before = bytes_of(config.out)
+    with FileLock(config.out / RECEIPTS / "lock"), pytest.raises(Conflict, match="another build is at work"):
+        run(config)
+    assert bytes_of(config.out) == before
+    run(config)
 
 
 def test_a_case_twice_is_refused(blob_source, tmp_path):

@@ -86,7 +86,8 @@ def run(
         "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
     }
     place = out / "cells" / name
-    runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*pair) for pair in zip(rows, traces, strict=True)))
+    told_rows = zip(rows, traces, exam.questions, (study.frame for study in exam.prepared), strict=True)
+    runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*parts) for parts in told_rows))
     write_text(place / f"{seed}.json", json.dumps(told, indent=1) + "\n")
     if not any(other.after == name for other in planned.cells.values()):
         shutil.rmtree(folder)

@@ -43,7 +43,7 @@ def test_without_data_only_what_was_said_is_told(data: Path, tmp_path: Path) -> 
     good, bad = answering("good", data, right=True), answering("bad", data, right=False)
     some = changed(good, bad)[:1]
     (told,) = items(good, bad, some, Data(tmp_path / "absent"), world.CONTRACT, tmp_path / "page.html")
-    assert (told.link, told.text, told.options) == ("", told.question, ())
+    assert (told.link, told.text, told.right) == ("", "Is there a blob?", "A")
     assert told.ours.endswith("A. Yes") and told.theirs.endswith("B. No")
     assert not list(tmp_path.glob("page-items*"))
 

@@ -23,7 +23,7 @@ from components.evaluation.intervals import TAILS, Resamples, resample, tidy
 from model.interface import grammar
 from model.interface.errors import BadInput, Failure
 from model.interface.writing import replacing
-from model.learning.matching import exact_match, token_f1, token_recall
+from model.learning.matching import exact, token_f1, token_recall
 
 DRAWS = 2000
 AT_ONCE = 32
@@ -169,7 +169,7 @@ def marks(item: Item, said: Said) -> dict[str, float]:
     if item.options:
         return {"closed_accuracy": float(said.letter == item.letter)}
     return {
-        "open_exact": exact_match(said.text, item.answer_text),
+        "open_exact": exact(said.text, item.answer_text),
         "open_f1": token_f1(said.text, item.answer_text),
         "open_recall": token_recall(said.text, item.answer_text),
     }

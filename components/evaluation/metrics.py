@@ -14,7 +14,7 @@ from model.interface.boxes import Box, iou, z_overlap
 from model.interface.grammar import beside_choice
 from model.interface.question import Question, Remark
 from model.interface.trace import Trace
-from model.learning.matching import exact_match, token_f1
+from model.learning.matching import exact, token_f1
 
 LOCALISING = ("structure localisation", "spatial localisation")
 """Families whose boxes are the task itself."""
@@ -132,7 +132,7 @@ def _open(question: Question, trace: Trace) -> dict[str, Count]:
     if not question.reply or question.regions:
         return {"open_exact": NOTHING, "open_f1": NOTHING}
     said = beside_choice(trace.answer)
-    return {"open_exact": (exact_match(said, question.reply), 1), "open_f1": (token_f1(said, question.reply), 1)}
+    return {"open_exact": (exact(said, question.reply), 1), "open_f1": (token_f1(said, question.reply), 1)}
 
 
 def _conduct(trace: Trace) -> dict[str, Count]:

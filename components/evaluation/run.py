@@ -33,7 +33,7 @@ from model.interface.grammar import beside_choice
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.interface.writing import write_text
-from model.learning.matching import exact_match
+from model.learning.matching import exact
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
@@ -117,7 +117,7 @@ def _likeness(question: Question) -> tuple[int, str, str]:
 def right(question: Question, trace: Trace) -> bool | None:
     """Of an open question: in the very words, once normalised. None where the truth is not known."""
     if question.reply:
-        return bool(exact_match(beside_choice(trace.answer), question.reply))
+        return bool(exact(beside_choice(trace.answer), question.reply))
     return None if question.letter is None else trace.answer.choice == question.letter
 
 

@@ -26,7 +26,7 @@ from model.learning.objectives import (
     surrogate,
     truncated_weights,
 )
-from model.learning.packing import Row, pack
+from model.learning.packing import Row, joined, pack_on
 from model.learning.reference import Reference
 from model.vlm.checkpoint import Checkpoint
 
@@ -53,7 +53,8 @@ class Update:
         self.checkpoint, self.groups, self.config, self.reference = checkpoint, groups, config, reference
         self.device = next(checkpoint.vlm.parameters()).device
         useful = [group for group in groups if not group.flat]
-        self.rows = [group.row(divided=divided_by_std(config.objective)) for group in useful]
+        rows = [group.row(divided=divided_by_std(config.objective)) for group in useful]
+        self.rows = [row for row, _ in joined(rows, config.micro_tokens)]
         self.answers: dict[int, Answer] = {}
         for rollout in (rollout for group in useful for rollout in group.rollouts):
             sampled = torch.tensor(rollout.logprobs, device=self.device)
@@ -91,7 +92,7 @@ class Update:
         """This micro-batch's share of the step's loss."""
         config, vocabulary, branches = self.config, self.checkpoint.vocabulary, self._branches(micro)
         lengths = [len(answer.sampled) for answer, _ in branches]
-        packed = pack(micro).to(self.device)
+        packed = pack_on(self.device, micro)
         reference = self.reference.logprobs(packed, vocabulary) if self.reference else None
         new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
         sampled = torch.cat([answer.sampled for answer, _ in branches])

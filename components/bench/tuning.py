@@ -85,7 +85,7 @@ def studies(checkpoint: Checkpoint, samples: int = SAMPLES) -> list[Case]:
         chosen[name] = asked[name][:left]
         left -= len(chosen[name])
         if not left:
-            break
+            break  # a smaller data set is taken whole
     return [
         Case(prepare(study.volume, checkpoint.contract), chosen[study.id])
         for study in shards.read_studies(DATA, "train")
@@ -187,12 +187,12 @@ def _compared(checkpoint: Checkpoint, order: str) -> Comparison:
         samples.sort(key=lambda sample: len(sample.ids))
 
     def ours() -> Tensor:
-        fresh = _fresh(checkpoint)
-        return fine_tune(fresh, rows_of(cases, fresh))
+        mine = fresh(checkpoint)
+        return fine_tune(mine, rows_of(cases, mine))
 
     return Comparison(
         ours=ours,
-        peer=lambda: trainer(_fresh(checkpoint), samples),
+        peer=lambda: trainer(fresh(checkpoint), samples),
         peer_is=PEER.format(order=order),
         n=len(samples) * EPOCHS,
         tolerance=1e-5,
@@ -200,7 +200,7 @@ def _compared(checkpoint: Checkpoint, order: str) -> Comparison:
     )
 
 
-def _fresh(checkpoint: Checkpoint) -> Checkpoint:
+def fresh(checkpoint: Checkpoint) -> Checkpoint:
     """The same weights, to be trained."""
     vlm = deepcopy(checkpoint.vlm)
     freeze_tower(vlm)

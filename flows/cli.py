@@ -26,6 +26,7 @@ EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate
   urm ask head.nii.gz "Is there a lesion?" --option Yes --option No --page answer.html
   urm inspect series/ --sheet seen.html                what was understood of a file
   urm trace show QUESTION_ID                           one answer of the evaluation, as a page
+  urm compare joint only-3d                            two ablations, with intervals and the answers that changed
 
 Research use only. Not a medical device.
 """

@@ -31,6 +31,8 @@ from components.evaluation.metrics import score
 from components.evaluation.run import read_exam
 from components.training import rl, sft
 from components.training.launch import Workers, code, run_key
+from components.training.rl_config import RlConfig
+from components.training.states import States
 from model.imaging import shards
 from model.interface.errors import Failure
 from model.interface.writing import write_text
@@ -84,7 +86,8 @@ def run(
         "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
     }
     place = out / "cells" / name
-    runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*pair) for pair in zip(rows, traces, strict=True)))
+    told_rows = zip(rows, traces, exam.questions, (study.frame for study in exam.prepared), strict=True)
+    runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*parts) for parts in told_rows))
     write_text(place / f"{seed}.json", json.dumps(told, indent=1) + "\n")
     if not any(other.after == name for other in planned.cells.values()):
         shutil.rmtree(folder)
@@ -122,13 +125,19 @@ def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path
     return folder
 
 
-def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> rl.RlConfig:
-    """Said only where it differs: a reward that this stage doesn't know is refused by it."""
+def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> RlConfig:
     training = planned.training
-    reward = {} if cell.reward == "ours" else {"reward": cell.reward}
-    settings = {"steps": training.rl_steps, "lr": training.rl_lr, "group": training.rl_group}
-    asked = {"images": training.rl_images, "volumes": training.rl_volumes}
-    return rl.RlConfig.model_validate({"data": data, "seed": seed, "workers": 1} | settings | asked | reward)
+    return RlConfig(
+        data=data,
+        seed=seed,
+        steps=training.rl_steps,
+        images=training.rl_images,
+        volumes=training.rl_volumes,
+        group=training.rl_group,
+        lr=training.rl_lr,
+        reward=cell.reward,
+        workers=1,
+    )
 
 
 def seen_by(cell: Cell, checkpoint: Checkpoint) -> Checkpoint:
@@ -141,29 +150,19 @@ class Saves:
     """States of one training in this process: the last one is kept, in a folder of its own."""
 
     def __init__(self, folder: Path, title: str) -> None:
-        self.folder, self.title = folder, title
+        self.states, self.title = States(folder, keep=1), title
 
     def last(self) -> Path | None:
-        found = sorted(self.folder.glob("[0-9]*"))
-        return found[-1] if found else None
+        return self.states.last(self.say)
 
     def say(self, line: str) -> None:
         sys.stderr.write(f"{self.title}: {line}\n")
 
     def save(self, write: Callable[[Path], Any], metrics: dict[str, float], *, first: bool) -> None:
-        before = self.last()
-        number = int(before.name) + 1 if before else 0
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as scratch:
-            made = Path(scratch) / "state"
-            made.mkdir()
-            write(made)
-            made.replace(self.folder / f"{number:06d}")
-        if before:
-            shutil.rmtree(before)
+        self.states.write(write, metrics)
 
     def forget(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.states.folder, ignore_errors=True)
 
 
 def main(told: list[str]) -> int:

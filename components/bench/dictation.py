@@ -122,7 +122,7 @@ def rereading(checkpoint: Checkpoint, said: Dictated, before: Rollout | None = N
     branch = ask_again(before.branch, vocabulary, words) if before else ask(shared, vocabulary, words)
     row = _joined(shared, branch)
     found: list[Tensor] = []
-    for words in _rounds(said.ids, vocabulary.box_close):
+    for words in rounds(said.ids, vocabulary.box_close):
         memory = Memory(len(checkpoint.vlm.model.language_model.layers))
         scores = _read(checkpoint, row, 0, features_of(checkpoint.vlm, pictures, contract), memory)
         for token in words[:-1]:
@@ -139,7 +139,7 @@ def rereading(checkpoint: Checkpoint, said: Dictated, before: Rollout | None = N
     return torch.stack(found)
 
 
-def _rounds(ids: Sequence[int], box_close: int) -> list[list[int]]:
+def rounds(ids: Sequence[int], box_close: int) -> list[list[int]]:
     """The answer cut behind every box."""
     ends = [i + 1 for i, token in enumerate(ids) if token == box_close]
     return [list(ids[a:b]) for a, b in zip([0, *ends], [*ends, len(ids)], strict=True)]

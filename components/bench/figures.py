@@ -14,6 +14,7 @@ from components.bench.paper import FIGURES as PAPER
 from components.bench.reading import read_ct_512x512x300
 from components.bench.seeing import tower_windows
 from components.bench.tracing import mask_to_trace_2d, mask_to_trace_3d
+from components.bench.tuning import sft_samples, sft_samples_by_length
 from components.bench.updating import GROUP, group, grpo_step, grpo_update_g8, grpo_update_g8_tiny
 from model.vlm.checkpoint import Checkpoint
 
@@ -71,6 +72,8 @@ FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
         grpo_update_g8,
         grpo_update_g8_tiny,
         grpo_step,
+        sft_samples,
+        sft_samples_by_length,
         read_ct_512x512x300,
         mask_to_trace_2d,
         mask_to_trace_3d,

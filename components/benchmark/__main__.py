@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from components import environment
+from components.benchmark import results
 from components.benchmark.endpoint import EndpointConfig
+from components.benchmark.results import Result
 from components.benchmark.run import run
 from model.interface.errors import Failure
 
@@ -20,6 +22,7 @@ def command(
     model: Annotated[str, typer.Option(help="The peer's name there.")] = "",
     split: Annotated[str, typer.Option(help="The protocol's own by default.")] = "",
     most: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many.")] = None,
+    beside: Annotated[list[Path] | None, typer.Option(help="An earlier result.json to set beside; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/benchmark"),
 ) -> None:
     """Score a checkpoint or a peer on a question answering set, by the set's own protocol."""
@@ -27,10 +30,11 @@ def command(
     try:
         peer = EndpointConfig(url=endpoint, model=model) if endpoint else None
         result = run(name, source, out, checkpoint=checkpoint, endpoint=peer, split=split, most=most)
+        told = results.beside([result, *map(Result.read, beside or ())])
     except Failure as failure:
         sys.stderr.write(failure.render() + "\n")
         raise typer.Exit(failure.exit_code) from None
-    sys.stdout.write(result.model_dump_json(indent=1) + "\n")
+    sys.stdout.write(told + "\n")
 
 
 if __name__ == "__main__":

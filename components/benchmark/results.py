@@ -75,6 +75,28 @@ def questions_digest(items: Sequence[Item]) -> str:
     return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
 
 
+def beside(results: Sequence[Result]) -> str:
+    """Markdown, a row a score, a column an answerer. Raises BadInput where they can't be compared."""
+    first = results[0]
+    for other in results[1:]:
+        comparable(first, other)
+    rows = [["", *(result.answerer.name for result in results)]]
+    for name in first.scores:
+        cells = [result.scores[name] for result in results]
+        rows.append([name.replace("_", " "), *(_cell(score) for score in cells)])
+    rows.append(["asked, unanswered", *(f"{result.asked}, {result.unanswered}" for result in results)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(map(str.ljust, row, widths))} |\n" for row in rows)
+
+
+def _cell(score: Score) -> str:
+    if score.value is None:
+        return "–"
+    ends = "" if score.low is None else f" [{score.low:.3f}, {score.high:.3f}]"
+    return f"{score.value:.3f}{ends}, n {score.n}"
+
+
 def comparable(ours: Result, theirs: Result) -> None:
     """Raises BadInput, which names what differs, where two results say nothing about one another."""
     for field in ("set", "split", "protocol", "questions"):

@@ -20,10 +20,10 @@ from components.benchmark.studies import pngs_of, prepared_of
 from components.data.vqa.item import Item, Report, to_question, why_not_askable
 from components.data.vqa.registry import adapter
 from components.evaluation.intervals import TAILS, Resamples, resample, tidy
-from components.evaluation.words import exact, token_f1, token_recall
 from model.interface import grammar
 from model.interface.errors import BadInput, Failure
 from model.interface.writing import replacing
+from model.learning.matching import exact, token_f1, token_recall
 
 DRAWS = 2000
 AT_ONCE = 32

@@ -35,7 +35,7 @@ def load(name: str, config: EvaluateConfig) -> Run:
         if question.id in given:
             study, trace = studies[question.study], given[question.id]
             frame = frame_of(study.volume, contract, covered_by(study.volume, contract))
-            rows[question.id] = row_of(score(question, frame, trace, study.group), trace)
+            rows[question.id] = row_of(score(question, frame, trace, study.group), trace, question, frame)
     if not rows:
         where = f"{file}: found no answer of {name!r} to the questions of {config.data}"
         raise BadInput(f"the answers of {name} are of other data", where=where, next="urm evaluate")

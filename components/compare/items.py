@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from string import ascii_uppercase
 
 import numpy as np
 
@@ -18,11 +17,9 @@ from components.compare.runs import Run, together, trace
 from components.serving.page import write_page
 from components.serving.picture import picture
 from model.imaging import shards
-from model.imaging.frame import frame_of
-from model.imaging.prepare import covered_by, prepare
+from model.imaging.prepare import prepare
 from model.imaging.shards import Study
 from model.interface.contract import Contract
-from model.interface.prompt import filled, filled_options
 from model.interface.question import Question
 from model.interface.writing import write_text
 
@@ -47,10 +44,9 @@ class Item:
     of: int
     """Seeds in all."""
     text: str
-    """The question; its id alone where the data isn't at hand."""
     options: tuple[str, ...]
     right: str
-    """The right letter, "" where that isn't known."""
+    """The right letter, or the right words; "" where nobody knows."""
     ours: str
     """What was said, tags and all."""
     theirs: str
@@ -82,8 +78,8 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
             name = re.sub(r"[^\w-]", "_", f"{one.question}-{ours.name}-{theirs.name}")
             link = f"{page.stem}-items/{name}.html"
             _beside(page.parent / link, (ours, theirs), seeds[0], question, data.study(question), base)
-        ours_said, theirs_said = (run.seeds[seeds[0]][one.question].said for run in (ours, theirs))
-        text, options, right = _worded(question, data, base)
+        said, other = (run.seeds[seeds[0]][one.question] for run in (ours, theirs))
+        text, *options = [line for line in said.asked.splitlines() if line]
         found.append(
             Item(
                 question=one.question,
@@ -91,11 +87,11 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
                 gained=one.gained,
                 seeds=one.seeds,
                 of=len(seeds),
-                text=text or one.question,
-                options=options,
-                right=right,
-                ours=ours_said,
-                theirs=theirs_said,
+                text=text,
+                options=tuple(options),
+                right=said.truth,
+                ours=said.said,
+                theirs=other.said,
                 link=link,
             )
         )
@@ -118,16 +114,6 @@ def pictures(run: Run, seed: int, data: Data, base: Path = Path("checkpoints/bas
         if len(found) == 2:
             break
     return found
-
-
-def _worded(question: Question | None, data: Data, base: Contract | None) -> tuple[str, tuple[str, ...], str]:
-    if not question or not base:
-        return "", (), ""
-    flat, volume = question.dimension == 2, data.study(question).volume
-    frame = frame_of(volume, base, covered_by(volume, base))
-    places = tuple(frame.to_model(region) for region in question.regions)
-    options = [f"{k}. {o}" for k, o in zip(ascii_uppercase, filled_options(question, places), strict=False)]
-    return filled(question.text, places, flat=flat), tuple(options), question.letter or ""
 
 
 def _beside(file: Path, both: tuple[Run, Run], seed: int, question: Question, study: Study, base: Contract) -> None:

@@ -22,6 +22,8 @@ from model.imaging.frame import Frame
 from model.interface import grammar
 from model.interface.boxes import Box
 from model.interface.errors import BadInput
+from model.interface.prompt import question_text
+from model.interface.question import Question
 from model.interface.trace import Answer, Flaw, Step, Trace
 from model.interface.writing import replacing
 
@@ -37,6 +39,10 @@ class Row:
     """The head its study was cut from."""
     dimension: int
     family: str
+    asked: str
+    """The question and its options, as they were shown."""
+    truth: str
+    """The right letter, or the right words of an open question; "" where nobody knows."""
     letter: str | None
     steps: tuple[tuple[str, int], ...]
     """(sampled text, pictures it brought) of each."""
@@ -75,13 +81,16 @@ class Run:
         return str(self.about.get("data", ""))
 
 
-def row_of(scored: Scored, trace: Trace) -> Row:
+def row_of(scored: Scored, trace: Trace, question: Question, frame: Frame) -> Row:
+    places = tuple(frame.to_model(region) for region in question.regions)
     kept = {name: scored.counts[name] for name in COMPARED if scored.counts[name][1]}
     return Row(
         question=scored.question,
         group=scored.group,
         dimension=scored.dimension,
-        family=scored.slices["family"],
+        family=question.family,
+        asked=question_text(question, places),
+        truth=question.letter or question.reply,
         letter=trace.answer.choice,
         steps=tuple((step.text, step.crops) for step in trace.steps),
         flaws=tuple((flaw.text, flaw.reason) for flaw in trace.answer.flaws),

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from math import dist, prod
 
 from components.evaluation.selective import brier, confidence
-from components.evaluation.words import exact, token_f1
 from model.imaging.frame import Frame
 from model.interface.boxes import Box, iou, z_overlap
 from model.interface.grammar import beside_choice
 from model.interface.question import Question, Remark
 from model.interface.trace import Trace
+from model.learning.matching import exact, token_f1
 
 LOCALISING = ("structure localisation", "spatial localisation")
 """Families whose boxes are the task itself."""

@@ -25,7 +25,6 @@ from components.evaluation.config import EvaluateConfig
 from components.evaluation.intervals import resample
 from components.evaluation.metrics import Count, Scored, accuracy, score
 from components.evaluation.traces import Answered
-from components.evaluation.words import exact
 from components.stage import command
 from model.imaging import shards
 from model.imaging.frame import Frame
@@ -34,6 +33,7 @@ from model.interface.grammar import beside_choice
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.interface.writing import write_text
+from model.learning.matching import exact
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer

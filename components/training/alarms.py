@@ -4,16 +4,14 @@ Each rule compares running means of the step figures and gives a reason, or noth
 in, and again only after a window of quiet. Nothing is stopped: whoever trains decides.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FILE = "alarms.json"
 Figures = Mapping[str, float]
 
 
@@ -131,14 +129,13 @@ class Alarms:
         self._on = quiet | dict.fromkeys(ringing, 0)
         return begun
 
-    def write(self, folder: Path) -> None:
-        told = {"rung": self.rung, "first": self._first, "steps": list(self._steps), "on": self._on}
-        (folder / FILE).write_text(json.dumps(told))
+    def state(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"rung": dict(self.rung), "first": list(self._first), "steps": list(self._steps), "on": self._on}
 
-    def read(self, folder: Path) -> None:
-        told = json.loads((folder / FILE).read_text())
-        self.rung, self._first, self._on = Counter(told["rung"]), told["first"], told["on"]
-        self._steps.extend(told["steps"])
+    def put(self, state: Mapping[str, Any]) -> None:
+        self.rung, self._first, self._on = Counter(state["rung"]), list(state["first"]), dict(state["on"])
+        self._steps.extend(state["steps"])
 
 
 def _means(steps: list[dict[str, float]]) -> dict[str, float]:

@@ -51,19 +51,19 @@ def _buckets(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[torch.nn
         yield some
 
 
-def clip_gradients(parameters: Sequence[torch.nn.Parameter], norm: float) -> float:
-    """Scale all gradients so that together they are at most `norm` long, spread ones whole; how long they were."""
+def clip_gradients(parameters: Sequence[torch.nn.Parameter], norm: float) -> None:
+    """Scale all gradients so that together they are at most `norm` long; spread ones count as a whole."""
     grads = [p.grad for p in parameters if p.grad is not None]
     spread = [grad.to_local() for grad in grads if isinstance(grad, DTensor)]
     if not spread:
-        return float(torch.nn.utils.clip_grad_norm_(parameters, norm))
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
+        return
     whole = [grad for grad in grads if not isinstance(grad, DTensor)]
     (squares,) = total(float(_squares(spread)))
     length = (squares + float(_squares(whole))) ** 0.5
     if length > norm:
         for grad in [*spread, *whole]:
             grad.mul_(norm / (length + 1e-6))
-    return length
 
 
 def many() -> bool:

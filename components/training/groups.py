@@ -49,12 +49,8 @@ class Group:
         return self.rollouts[0].prepared.dimension
 
     def row(self, *, divided: bool = False) -> Row:
-        """The group as one row, its branches weighted by advantage; see `rewards.advantages`.
-
-        A truncated answer has no end to judge: its tokens weigh nothing.
-        """
-        earned = advantages(self.rewards, divided=divided)
-        weights = [0.0 if r.truncated else a for r, a in zip(self.rollouts, earned, strict=True)]
+        """The group as one row, its branches weighted by advantage; see `rewards.advantages`."""
+        weights = advantages(self.rewards, divided=divided)
         features = [*self.rollouts[0].pictures, *(f for r in self.rollouts for f in r.features)]
         return Row(self.rollouts[0].shared, [r.branch for r in self.rollouts], features, weights)
 

@@ -6,18 +6,19 @@ Flat groups are left out, and truncated answers weigh nothing. No pass is spent 
 this process left them with its tokens, and where a pool's engines did, the first update's own are taken.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from components.training.gradients import clip_gradients, sum_gradients, total
 from components.training.groups import FIGURES, Group
+from components.training.meter import Meter
 from components.training.rl_config import RlConfig
 from components.training.sampler import micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import passing
+from components.training.strategies import arithmetic
 from model.learning.losses import target_logprobs
 from model.learning.objectives import (
     Clip,
@@ -28,9 +29,10 @@ from model.learning.objectives import (
     surrogate,
     truncated_weights,
 )
-from model.learning.packing import Row, pack
+from model.learning.packing import Row, joined, pack_on
 from model.learning.reference import Reference
 from model.vlm.checkpoint import Checkpoint
+from model.vlm.recompute import checkpointing
 
 SUMS: tuple[str, ...] = ("tokens", "ratio", "kl", "kl_reference", "weight", "weight_squared")
 
@@ -50,16 +52,20 @@ class Update:
     """One step's answers, as many times as the config says."""
 
     def __init__(
-        self, checkpoint: Checkpoint, groups: list[Group], config: RlConfig, reference: Reference | None = None
+        self,
+        checkpoint: Checkpoint,
+        groups: list[Group],
+        config: RlConfig,
+        reference: Reference | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.checkpoint, self.groups, self.config, self.reference = checkpoint, groups, config, reference
         self.device = next(checkpoint.vlm.parameters()).device
+        self.meter = meter or Meter(checkpoint.vlm)
         useful = [group for group in groups if not group.flat]
-        self.rows = [group.row(divided=divided_by_std(config.objective)) for group in useful]
+        rows = [group.row(divided=divided_by_std(config.objective)) for group in useful]
+        self.rows = [row for row, _ in joined(rows, config.micro_tokens)]
         self.answers: dict[int, Answer] = {}
-        nothing = torch.zeros(1, device=self.device)
-        self._none = Answer(nothing, True, nothing)
-        """Of a row that is there to keep workers in step: it weighs nothing, see `sharding`."""
         for rollout in (rollout for group in useful for rollout in group.rollouts):
             sampled = torch.tensor(rollout.logprobs, device=self.device)
             self.answers[id(rollout.branch)] = Answer(sampled, rollout.truncated, sampled)
@@ -72,8 +78,10 @@ class Update:
         """SUMS over this worker's tokens, of the last update."""
 
     def _branches(self, rows: list[Row]) -> list[tuple[Answer, float]]:
+        """An added row that keeps workers in step (`sharding.in_step`) has an answer that weighs nothing."""
+        idle = Answer(torch.zeros(1, device=self.device), True, torch.zeros(1, device=self.device))
         return [
-            (self.answers.get(id(branch)) or self._none, weight)
+            (self.answers.get(id(branch), idle), weight)
             for row in rows
             for branch, weight in zip(row.branches, row.weights, strict=True)
         ]
@@ -82,15 +90,17 @@ class Update:
         """Figures over all workers. Raises FloatingPointError where a gradient isn't finite."""
         for i in range(self.config.updates):
             self.sums = dict.fromkeys(SUMS, 0.0)
-            micros = micro_batches(self.rows, self.config.micro_tokens)
-            for micro in in_step(micros, trained, self.checkpoint.vocabulary):
-                with passing(self.checkpoint.vlm, self.config):
-                    loss = self._loss(micro, first=i == 0)
-                loss.backward()
-            sum_gradients(trained)
+            batches = micro_batches(self.rows, self.config.micro_tokens)
+            for micro in in_step(batches, trained, self.checkpoint.vocabulary):
+                with self.meter("update"):
+                    self._loss(micro, first=i == 0).backward()
+            self.meter.count(self.rows)
+            with self.meter("sync"):
+                sum_gradients(trained)
+            if not _finite(trained):
+                raise FloatingPointError("the gradient is not finite; the last checkpoint is kept")
             if self.counts.moving:
-                if not math.isfinite(clip_gradients(trained, 1.0)):
-                    raise FloatingPointError("the gradient is not finite; the last checkpoint is kept")
+                clip_gradients(trained, 1.0)
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return self._figures()
@@ -99,11 +109,13 @@ class Update:
         """This micro-batch's share of the step's loss."""
         config, vocabulary, branches = self.config, self.checkpoint.vocabulary, self._branches(micro)
         lengths = [len(answer.sampled) for answer, _ in branches]
-        packed = pack(micro).to(self.device)
+        packed = pack_on(self.device, micro)
         reference = self.reference.logprobs(packed, vocabulary) if self.reference else None
-        new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
+        with arithmetic(config, self.device), checkpointing(self.checkpoint.vlm, config.checkpointing):
+            new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
         sampled = torch.cat([answer.sampled for answer, _ in branches])
-        if first and branches[0][0] is not self._none:
+        idle = id(micro[0].branches[0]) not in self.answers
+        if first and not idle:
             self.off_policy = max(self.off_policy, float((new.detach() - sampled).abs().max()))
         if first and config.rollout == "pool":
             for (answer, _), now in zip(branches, new.detach().split(lengths), strict=True):
@@ -122,7 +134,7 @@ class Update:
             gain = gain - config.kl_beta * kl
         if weights is not None:
             shares = shares * weights
-        if branches[0][0] is not self._none:
+        if not idle:
             self._note(new.detach() - sampled, kl, weights)
         return -(gain * shares).sum()
 
@@ -162,3 +174,10 @@ class Update:
         if self.config.rollout == "pool":
             figures["ess"] = of_tokens["weight"] ** 2 / max(tokens * of_tokens["weight_squared"], 1e-12)
         return figures
+
+
+def _finite(trained: list[torch.nn.Parameter]) -> bool:
+    """On every worker: a loss may be finite where its gradient isn't, behind a clip."""
+    grads = (p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad for p in trained if p.grad is not None)
+    (amiss,) = total(float(not all(bool(grad.isfinite().all()) for grad in grads)))
+    return amiss == 0

@@ -9,7 +9,7 @@ A group is one packed row: the study and the question once, its samples as branc
 
 import sys
 import time
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from components.stage import command
@@ -17,13 +17,14 @@ from components.training import progress
 from components.training.alarms import Alarms
 from components.training.groups import answerable, gather
 from components.training.launch import Workers, launch
+from components.training.meter import Meter
 from components.training.policy import Update
-from components.training.progress import Position, State
+from components.training.progress import Position
 from components.training.rl_config import RlConfig
 from components.training.rollouts import backend, hand_over
 from components.training.sharding import gathered
 from components.training.showing import completions
-from components.training.strategies import adamw, tuned
+from components.training.strategies import adamw, arithmetic, tuned
 from model.learning.reference import Reference
 from model.vlm.checkpoint import Checkpoint
 
@@ -33,30 +34,34 @@ def run(config: RlConfig) -> dict[str, Any]:
 
 
 def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any, drawn: Any) -> Position:
+    vlm = checkpoint.vlm
+    # before a state is read back; a copy before it is spread, adapters once they are there
+    copied = Reference(vlm) if config.kl != "none" and config.tune == "full" else None
     trained = tuned(checkpoint, config)
-    checkpoint.vlm.eval()  # nothing in the model drops out: sampling and training are one function
-    reference = None if config.kl == "none" else Reference(checkpoint.vlm)  # before a state is read back
-    optimiser = adamw(trained, config.lr, weight_decay=0.0)
+    reference = copied or (Reference(vlm) if config.kl != "none" else None)
+    vlm.eval()  # nothing in the model drops out: sampling and training are one function
+    optimiser = adamw(trained, config.lr, 0.0)
     asked = answerable(config.data, checkpoint, workers)
     position, alarms = Position(), Alarms(config.alarms)
     if last := saves.last():
         position = progress.read(last, trained, optimiser)
-        alarms.read(last)
+        alarms.put(position.hand["alarms"])
     saves.say(
         f"rl: {config.steps} steps of {config.images} + {config.volumes} questions x {config.group} answers"
         f", from step {position.step}",
     )
 
-    began = time.monotonic()
+    began, meter, device = time.monotonic(), Meter(vlm), next(vlm.parameters()).device
     with backend(checkpoint, config) as engine:
         if position.step:
             hand_over(engine, trained, position.step)
         for step in range(position.step, config.steps):
             for part in optimiser.param_groups:
                 part["lr"] = config.lr * min(1.0, (step + 1) / 10)
-            with gathered(checkpoint.vlm):
+            with meter("rollout"), gathered(vlm), arithmetic(config, device):
                 groups = gather(engine, checkpoint, asked, config, workers, step)
-            figures = Update(checkpoint, groups, config, reference).run(list(trained.values()), optimiser)
+            update = Update(checkpoint, groups, config, reference, meter)
+            figures = update.run(list(trained.values()), optimiser)
             hand_over(engine, trained, step + 1)
             position.step, position.tokens = step + 1, position.tokens + figures["tokens"]
             for name, value in figures.items():
@@ -65,8 +70,9 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
                 saves.say(f"rl {step + 1}/{config.steps} alarm {name}: {reason}")
             rung = {f"alarms/{name}": float(times) for name, times in alarms.rung.items()}
             position.notes |= rung
+            cost = meter.figures()
             if drawn:
-                drawn.log(step + 1, figures | rung)
+                drawn.log(step + 1, figures | rung | cost)
             if drawn and groups and config.show_every and (step + 1) % config.show_every == 0:
                 drawn.show(step + 1, completions(groups, checkpoint.contract))
             if (step + 1) % 5 == 0 or step + 1 == config.steps:
@@ -77,12 +83,8 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
                 saves.say(f"rl {step + 1}/{config.steps} {told} {time.monotonic() - began:.0f}s")
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 state = progress.snapshot(trained, optimiser, keep=workers.rank == 0)
-
-                def write(folder: Path, state: State = state) -> None:
-                    alarms.write(folder)
-                    state.write(folder, position)
-
-                saves.save(write, figures, first=workers.rank == 0)
+                position.hand["alarms"] = alarms.state()
+                saves.save(partial(state.write, position=position), figures, first=workers.rank == 0)
     if drawn:
         drawn.close()
     return position

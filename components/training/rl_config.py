@@ -1,12 +1,12 @@
 """What stage `rl` can be told. Defaults are for the embedded model."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.training.alarms import AlarmConfig
-from components.training.launch import TrainingConfig
+from components.training.config import TrainingConfig
 from model.learning.objectives import Objective
 from model.learning.rewards import Name
 
@@ -55,3 +55,9 @@ class RlConfig(TrainingConfig):
     show_every: int = Field(default=20, ge=0)
     """Steps between pictures of completions; 0 for none."""
     alarms: AlarmConfig = AlarmConfig()
+
+    @model_validator(mode="after")
+    def _engines_know_the_weights(self) -> Self:
+        if self.rollout == "pool" and (self.tune, self.parallel) != ("full", "ddp"):
+            raise ValueError(f"rollout pool with tune {self.tune}, parallel {self.parallel}: wants full and ddp")
+        return self

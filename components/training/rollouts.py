@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from components.training.rl_config import RlConfig
-from components.training.sharding import whole
 from model.interface.errors import Conflict
 from model.vlm.backend import Asked, LocalEngine, RolloutBackend
 from model.vlm.checkpoint import Checkpoint
@@ -32,7 +31,7 @@ def backend(checkpoint: Checkpoint, config: RlConfig) -> Iterator[RolloutBackend
 
 def hand_over(backend: RolloutBackend, trained: Mapping[str, Tensor], version: int) -> None:
     """Let the next answers come from these weights. The engine of this process holds them already."""
-    backend.load({} if isinstance(backend, LocalEngine) else {n: whole(p) for n, p in trained.items()}, version)
+    backend.load({} if isinstance(backend, LocalEngine) else trained, version)
 
 
 def generate(backend: RolloutBackend, asked: Asked, sampling: Sampling, version: int) -> list[Rollout]:

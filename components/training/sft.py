@@ -27,11 +27,12 @@ from components.training.meter import Meter
 from components.training.progress import Position
 from components.training.sampler import Mixture, Sampler, Taken, micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import adamw, passing, tuned
+from components.training.strategies import adamw, arithmetic, tuned
 from model.learning.losses import cross_entropy, target_logprobs
-from model.learning.packing import Row, pack
+from model.learning.packing import Row, pack_on
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, tower_digest
+from model.vlm.recompute import checkpointing
 from model.vlm.shelf import Shelf
 
 
@@ -128,9 +129,9 @@ def train_step(
     share = 0.0
     for micro in in_step(micro_batches(rows, config.micro_tokens), trained, vocabulary):
         with meter("data"):
-            packed = pack(micro).to(device)
+            packed = pack_on(device, micro)
         with meter("update"):
-            with passing(checkpoint.vlm, config):
+            with arithmetic(config, device), checkpointing(checkpoint.vlm, config.checkpointing):
                 loss = cross_entropy(target_logprobs(checkpoint.vlm, packed, vocabulary), packed.weights, tokens)
             loss.backward()
             share += loss.item()

@@ -41,10 +41,7 @@ def spread(vlm: Any, *, bf16: bool = False) -> None:
 
 @contextmanager
 def gathered(vlm: Any) -> Iterator[None]:
-    """All layers whole on every worker, for the length of the block: each may go through them as often as it likes.
-
-    Nothing is done where nothing is spread.
-    """
+    """All layers whole on every worker, for the length of the block: each may go through them as often as it likes."""
     parts = [part for part in vlm.model.language_model.modules() if hasattr(part, "unshard")]
     for part in parts:
         part.unshard()

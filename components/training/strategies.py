@@ -9,8 +9,8 @@ memory (lora) and float32 elsewhere.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from components.training.config import TrainingConfig
 from components.training.progress import Position
 from model.interface.errors import BadInput
 from model.vlm import checkpoint as folders
-from model.vlm import recompute
 from model.vlm.backbone import add_lora, freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.hub import Placing, fetched, open_backbone
@@ -78,13 +77,9 @@ def adamw(trained: Mapping[str, Parameter], lr: float, weight_decay: float) -> t
     return torch.optim.AdamW(parts, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98))
 
 
-@contextmanager
-def passing(vlm: Any, config: TrainingConfig) -> Iterator[None]:
-    """What a forward pass runs in; its backward comes after it."""
-    device = next(vlm.parameters()).device.type
-    half = torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bf16")
-    with recompute.checkpointing(vlm, config.checkpointing), half:
-        yield
+def arithmetic(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """What forward and backward run in."""
+    return torch.autocast(device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext()
 
 
 def publish(start: Path, config: TrainingConfig, state: Path, out: Path) -> tuple[str, Position]:

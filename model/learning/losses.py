@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor
 
 from model.learning.head import logprobs_of
-from model.learning.objectives import Clip, token_clipped
 from model.learning.packing import Packed
 from model.vlm.forward import embed, hidden
 from model.vlm.sharing import share
@@ -28,8 +27,3 @@ def target_logprobs(vlm: Any, packed: Packed, vocabulary: Vocabulary) -> Tensor:
 def cross_entropy(logprobs: Tensor, weights: Tensor, tokens: float) -> Tensor:
     """Weighted sum of -log p over `tokens`, the step's global count."""
     return -(logprobs * weights).sum() / max(tokens, 1.0)
-
-
-def grpo(logprobs: Tensor, old: Tensor, advantages: Tensor, tokens: float, clip: Clip) -> Tensor:
-    """The clipped objective as a token mean, see `objectives`. tokens: the step's global count."""
-    return -token_clipped(logprobs, old, advantages, clip).sum() / max(tokens, 1.0)

@@ -1,16 +1,16 @@
-"""Does an answer in words say what the truth says? Compared as words, after normalisation.
+"""Open answers against the right one: what is compared, and how nearly it is the same.
 
-Case, punctuation, articles and the Unicode form of a letter don't matter; numbers are kept whole ("3.5"). Not covered:
-synonyms, other units, negation.
+Normalised as SQuAD's evaluation does (Rajpurkar et al. 2016, arXiv 1606.05250): case, punctuation and articles don't
+count, nor does the Unicode form of a letter; numbers are kept whole ("3.5"). Recall is what LLaVA-Med (Li et al. 2023,
+arXiv 2306.00890) reports of open questions. Not covered: synonyms, other units, negation.
 """
 
 import re
 import unicodedata
 from collections import Counter
 
-WORD = re.compile(r"\d+(?:\.\d+)?|\w+")
+WORD = re.compile(r"\d+(?:\.\d+)?|[^\W_]+")
 ARTICLES = frozenset({"a", "an", "the"})
-POLAR = (["yes"], ["no"])
 
 
 def words(text: str) -> list[str]:
@@ -19,18 +19,22 @@ def words(text: str) -> list[str]:
     return [word for word in found if word not in ARTICLES]
 
 
-def exact_match(said: str, truth: str) -> float:
-    """1 where the same words stand in the same order; 0 where nothing is said."""
-    return float(bool(words(said)) and words(said) == words(truth))
+def exact(said: str, right: str) -> float:
+    """1 where both are the same words in the same order, else 0."""
+    return float(words(said) == words(right))
 
 
-def token_f1(said: str, truth: str) -> float:
-    """Harmonic mean of precision and recall of words, in [0, 1] (SQuAD, arXiv 1606.05250, section 6.1).
+def token_f1(said: str, right: str) -> float:
+    """Harmonic mean of precision and recall over words, in [0, 1]; two texts without words are the same."""
+    a, b = words(said), words(right)
+    return 2 * _common(a, b) / (len(a) + len(b)) if a or b else 1.0
 
-    Beside a yes or no nothing else counts, as in HotpotQA's evaluation: "yes and no" is neither.
-    """
-    ours, theirs = words(said), words(truth)
-    if ours in POLAR or theirs in POLAR:
-        return float(ours == theirs)
-    shared = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
+
+def token_recall(said: str, right: str) -> float:
+    """Share of the right answer's words that were said, in [0, 1]."""
+    a, b = words(said), words(right)
+    return _common(a, b) / len(b) if b else float(not a)
+
+
+def _common(a: list[str], b: list[str]) -> int:
+    return (Counter(a) & Counter(b)).total()

@@ -15,9 +15,10 @@ from model.interface.boxes import Box, iou
 from model.interface.grammar import THINK_OPEN, THINK_TAG, parse
 from model.interface.question import Question
 from model.interface.trace import Trace
-from model.learning.matching import token_f1
+from model.learning.matching import exact, token_f1, words
 
 ANSWER, FORMAT, MALFORMED, PLACE = 0.8, 0.2, -0.2, 0.2
+POLAR = (["yes"], ["no"])
 
 Name = Literal["paper", "ours", "ours+iou"]
 Reward = Callable[[Trace, Question, Sequence[Box]], float]
@@ -50,13 +51,18 @@ REWARDS: dict[Name, Reward] = {"paper": paper, "ours": ours, "ours+iou": ours_io
 
 
 def right(trace: Trace, question: Question) -> float:
-    """Of a question with options, 1 for the right letter; of an open one the words it shares with the truth.
+    """Of a question with options, 1 for the right letter; of an open one F1 over the words it shares with the truth.
 
-    What holds half a thought is no answer in words.
+    Beside a yes or no nothing else counts, as in HotpotQA's evaluation: "yes and no" is neither. What holds half a
+    thought is no answer in words.
     """
     if question.options:
         return float(trace.answer.choice is not None and trace.answer.choice == question.letter)
-    return 0.0 if THINK_TAG.search(trace.answer.text) else token_f1(trace.answer.text, question.reply)
+    said, truth = trace.answer.text, question.reply
+    if not words(said) or THINK_TAG.search(said):
+        return 0.0
+    polar = words(said) in POLAR or words(truth) in POLAR
+    return exact(said, truth) if polar else token_f1(said, truth)
 
 
 def one_thought(trace: Trace) -> float:

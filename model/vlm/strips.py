@@ -36,12 +36,12 @@ def attend_strips(module: Any, query: Tensor, key: Tensor, value: Tensor, owners
 
 
 def _strips(owners: list[list[int]]) -> Iterator[tuple[slice, slice]]:
-    """Each strip of a line, and its trunk: of a shared strip, and of padding, itself."""
+    """Each strip of a line, and its trunk: itself, of a shared strip, of padding, and where nothing is shared."""
     place: dict[int, slice] = {}
     start = 0
     for end in range(1, len(owners) + 1):
         if end == len(owners) or owners[end] != owners[start]:
             segment, trunk = owners[start]
-            place[segment] = slice(start, end)
-            yield place[segment], place[trunk]
+            own = place[segment] = slice(start, end)
+            yield own, place.get(trunk, own)
             start = end

@@ -115,14 +115,9 @@ def markdown(told: dict[str, Any]) -> str:
     ]
     lines += ["", "![Samples](card.png)"]
     for title, note, head, rows in _tables(told):
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            *([note, ""] if note else []),
-            f"| {' | '.join(head)} |",
-            "|" + "---|" * len(head),
-        ]
+        lines += ["", f"## {title}", "", *([note] if note else [])]
+        if rows:
+            lines += [*([""] if note else []), f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
@@ -135,9 +130,8 @@ def page(told: dict[str, Any], picture: Image.Image) -> str:
     for title, note, head, rows in _tables(told):
         cells = "".join(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in rows)
         names = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in head)
-        parts.append(
-            f"<h2>{title}</h2><p>{note}</p><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
-        )
+        table = f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>" if rows else ""
+        parts.append(f"<h2>{title}</h2><p>{note}</p>{table}")
         if title == "Sizes of boxes":
             parts += [_bars(name, counts) for name, counts in told["box_sizes"].items()]
     image = base64.b64encode(raw.getvalue()).decode()

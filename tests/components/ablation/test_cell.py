@@ -106,18 +106,34 @@ def test_answers_survive_and_become_traces_again(place: Path) -> None:
     assert (place / "copy.jsonl.gz").read_bytes() == (place / "results/cells/joint/0.jsonl.gz").read_bytes()
 
 
-def test_a_killed_training_goes_on_from_its_last_state(tmp_path: Path) -> None:
-    saves = Saves(tmp_path / "states", "joint 0")
-    assert saves.last() is None
-    for number in range(3):
-        saves.save(lambda folder, k=number: (folder / "at").write_text(str(k)), {}, first=True)
-    last = Saves(tmp_path / "states", "joint 0").last()
-    assert last is not None and (last / "at").read_text() == "2"
-    assert len(list((tmp_path / "states").iterdir())) == 1
-    saves.forget()
-    assert saves.last() is None
+def test_a_killed_training_goes_on_from_its_last_state(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies behind its only save; begun again, it has nothing left to train, and ends with the same weights."""
+    monkeypatch.setattr(cell, "KEPT", place / "killed")
+    calm = Saves.save
+
+    def dying(self: Saves, *told, **how) -> None:
+        calm(self, *told, **how)
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Saves, "save", dying)
+        with pytest.raises(InterruptedError):
+            trained("joint", 0, PLAN, place / "data", place / "base")
+    said = []
+    monkeypatch.setattr(Saves, "say", lambda self, line: said.append(line))
+    again = trained("joint", 0, PLAN, place / "data", place / "base")
+    assert "4 steps" in said[0] and "from step 4" in said[0]
+    told = json.loads((place / "results/cells/joint/0.json").read_text())
+    assert folders.verify(again) == told["digests"]["checkpoint"]
+    assert [path.name for path in (place / "killed").iterdir()] == [again.name]
 
 
 def test_a_cell_that_is_not_there_is_told_in_four_lines(capsys: pytest.CaptureFixture) -> None:
     assert cell.main(["joined", "0"]) == 2
     assert "found 'joined', wanted one of joint" in capsys.readouterr().err
+
+
+def test_a_cells_reward_and_budget_reach_the_rl_stage() -> None:
+    config = cell.rl_config(Cell(after="joint", reward="ours+iou"), PLAN, Path("data"), 3)
+    assert (config.reward, config.seed, config.steps, config.group) == ("ours+iou", 3, 2, 2)
+    assert (config.workers, config.threads) == (1, 1)  # in this process

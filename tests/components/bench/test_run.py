@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.bench import figures, paper, updating
+from components.bench import figures, paper, tuning, updating
 from components.bench.figures import FIGURES
 from components.bench.measure import Comparison, compare
 from components.bench.run import BenchConfig, run
@@ -15,9 +15,15 @@ from tests.components import world
 KEYS = {"figure", "ratio", "ours", "peer", "peer_is", "equal", "n", "machine", "commit", "checkpoint", "command"}
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return world.data(tmp_path_factory.mktemp("bench-data") / "data")
+
+
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The paper's figures, on a model and slices that cost nothing."""
+def small(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """The paper's figures, on a model and slices that cost nothing; fine-tuning on a dozen studies."""
+    monkeypatch.setattr(tuning, "DATA", data)
     monkeypatch.setattr(paper, "SIZE", world.SIZE)
     geometry = {"image_side": 56, "volume_side": 56, "crop_side": 28, "slices": 3}
     monkeypatch.setattr(paper, "CONTRACT", paper.CONTRACT.model_copy(update=geometry))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.benchmark.endpoint import EndpointConfig, Said
 from components.benchmark.protocols import PROTOCOLS, Protocol, protocol
-from components.benchmark.results import Result, comparable
+from components.benchmark.results import Result, beside, comparable
 from components.benchmark.run import marks, run, scored, together
 from components.benchmark.studies import pngs_of
 from components.data.vqa.item import Item
@@ -145,6 +145,7 @@ def test_other_questions_cannot_be_compared(checkpoint: Path, tmp_path: Path) ->
     root = layouts.slake(tmp_path / "slake")
     test, train = (run("slake", root, tmp_path / s, checkpoint=checkpoint, split=s) for s in ("test", "train"))
     comparable(test, test)
+    assert "| tiny " in beside([test, test]).splitlines()[0]
     with pytest.raises(BadInput, match="can't be compared") as error:
         comparable(test, train)
     assert "split: found test and train" in error.value.where

@@ -14,6 +14,8 @@ def row(k: int, right: bool, *, dimension: int = 3, iou: float = 0.5) -> Row:
         group=f"head{k // 2}",
         dimension=dimension,
         family="lesion analysis",
+        asked="Is there a blob?\n\nA. Yes\nB. No",
+        truth="A",
         letter="A" if right else "B",
         steps=((opened + grammar.BOX_CLOSE, 1), (closed, 0)),
         flaws=(),

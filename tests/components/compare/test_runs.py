@@ -21,7 +21,7 @@ def test_an_answer_survives_as_a_row_and_becomes_the_same_trace(tmp_path: Path) 
     given = made_trace(frame().to_model(BOX), crops=2)
     first = replace(given.steps[0], text=f"<think>{given.steps[0].text}")
     given = replace(given, steps=(first, Step("</think>B. there")))
-    row = runs.row_of(score(question(BOX), frame(), given, "head"), given)
+    row = runs.row_of(score(question(BOX), frame(), given, "head"), given, question(BOX), frame())
     runs.write(tmp_path / "0.jsonl.gz", [row])
     (read,) = runs.read(tmp_path / "0.jsonl.gz")
     assert read == row and read.right
@@ -39,14 +39,14 @@ def test_flaws_are_kept_and_a_flawed_box_brings_nothing(tmp_path: Path) -> None:
         steps=(Step("<think><|box_start|>[1]<|box_end|>", flaw=flaw), Step("</think>B. there")),
         answer=replace(made_trace().answer, flaws=(flaw,)),
     )
-    row = runs.row_of(score(question(BOX), frame(), given, "head"), given)
+    row = runs.row_of(score(question(BOX), frame(), given, "head"), given, question(BOX), frame())
     again = runs.trace(row, frame(), "digest")
     assert again.answer.flaws == (flaw,)
     assert again.steps[0].box is None
 
 
 def test_only_metrics_that_say_something_are_kept() -> None:
-    row = runs.row_of(score(question(), frame(), made_trace(), "head"), made_trace())
+    row = runs.row_of(score(question(), frame(), made_trace(), "head"), made_trace(), question(), frame())
     assert "box_iou" not in row.counts
     assert set(row.counts) <= set(COMPARED)
     assert row.counts["accuracy"] == (1, 1)
@@ -62,3 +62,10 @@ def test_a_folder_without_answers_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such run") as error:
         runs.load(tmp_path / "absent")
     assert "found no answers" in error.value.where
+
+
+def test_what_was_asked_is_kept_as_it_was_shown() -> None:
+    asked = question(text="Which is it?", options=("{0}", "none"), answer=0, regions=(BOX,))
+    row = runs.row_of(score(asked, frame(), made_trace(), "head"), made_trace(), asked, frame())
+    assert row.asked == "Which is it?\n\nA. [36,24,2,56,52,9]\nB. none"
+    assert row.truth == "A"

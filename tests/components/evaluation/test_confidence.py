@@ -46,6 +46,7 @@ def test_a_box_that_counts_twice_is_as_two() -> None:
     twice = np.repeat(np.arange(4), counts[0])
     for metric in (calibration_error, outranking):
         assert metric(p, y, counts)[0] == pytest.approx(metric(p[twice], y[twice], np.ones((1, 6)))[0])
+    assert outranking(np.array([0.5, 0.5, 0.9]), np.array([1.0, 0.0, 1.0]), np.ones((1, 3)))[0] == 0.75  # a tie is half
     assert outranking(p, np.ones(4), counts).tolist() == pytest.approx([np.nan], nan_ok=True)
 
 

@@ -1,7 +1,7 @@
 """Made-up curves: each alarm rings on its own, once, and a healthy training is quiet."""
 
+import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,9 +41,18 @@ def rung(curve: Curve, limits: AlarmConfig | None = None, steps: int = STEPS) ->
         lambda done: {"reward": 0.7 - 0.3 * done, "correct": 0.7 - 0.3 * done},  # worse, but honestly so
         lambda done: {"length": 40 + 12 * done, "pointed": 0.9 - 0.3 * done, "box_area": 0.1 - 0.05 * done},
         lambda done: {"kl_reference": 0.08 * done},
+        lambda done: {"kl": 1e-3 if 0.5 <= done < 0.55 else 1e-9},
         lambda done: {"boxes": 0.0, "box_area": 0.0, "pointed": 0.0},  # it never pointed
     ],
-    ids=["level", "learning", "unlearning", "drifting a little", "away from the reference", "without boxes"],
+    ids=[
+        "level",
+        "learning",
+        "unlearning",
+        "drifting a little",
+        "away from the reference",
+        "a thousandfold of nothing",
+        "without boxes",
+    ],
 )
 def test_a_healthy_training_is_quiet(curve: Curve) -> None:
     assert rung(curve) == []
@@ -92,7 +101,7 @@ def test_a_reason_names_both_numbers() -> None:
     assert alarms.rung == {"tool_use": 1}
 
 
-def test_a_resumed_training_rings_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_resumed_training_rings_as_an_undisturbed_one() -> None:
     curve = [HEALTHY | {"pointed": 0.9 * (1 - step / 30), "length": 40 * (1 + step / 20)} for step in range(30)]
     calm = Alarms(AlarmConfig(window=4))
     heard = [calm.hear(figures) for figures in curve]
@@ -101,7 +110,6 @@ def test_a_resumed_training_rings_as_an_undisturbed_one(tmp_path: Path) -> None:
         stopped, again = Alarms(AlarmConfig(window=4)), Alarms(AlarmConfig(window=4))
         for figures in curve[:stop]:
             stopped.hear(figures)
-        stopped.write(tmp_path)
-        again.read(tmp_path)
+        again.put(json.loads(json.dumps(stopped.state())))
         assert [again.hear(figures) for figures in curve[stop:]] == heard[stop:]
         assert again.rung == calm.rung

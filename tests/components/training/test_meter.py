@@ -24,7 +24,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
 
 @pytest.mark.parametrize("tune", ["full", "lora"])
 def test_the_arithmetic_is_what_torch_counts(small: SftConfig, tune: str) -> None:
-    """But for attention, which torch's counter leaves out on a CPU. Under LoRA the first layer's way back is short."""
+    """But for attention, which torch's counter leaves out on a CPU. Under LoRA the first layer has no way back."""
     config = small.model_copy(update={"tune": tune})
     checkpoint: Checkpoint = open_base(config.base, config)
     tuned(checkpoint, config)

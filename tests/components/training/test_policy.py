@@ -8,9 +8,12 @@ import torch
 import torch.multiprocessing as mp
 from torch import distributed
 
+from components.training import sharding
 from components.training.groups import Group
 from components.training.policy import Update
 from components.training.rl_config import RlConfig
+from components.training.sharding import gathered, whole
+from components.training.strategies import tuned
 from model.learning.losses import target_logprobs
 from model.learning.objectives import Objective
 from model.learning.packing import pack
@@ -140,18 +143,21 @@ def test_a_truncated_answer_teaches_nothing_and_does_not_dilute(checkpoint: Chec
         assert equal(weights(checkpoint), before)
 
 
-def loss(checkpoint: Checkpoint, some: list[Group], config: RlConfig) -> float:
-    update = Update(checkpoint, some, config)
+def loss(checkpoint: Checkpoint, some: list[Group], config: RlConfig, reference: Reference | None = None) -> float:
+    update = Update(checkpoint, some, config, reference)
     return sum(update._loss([row], first=True).item() for row in update.rows)
 
 
 def test_truncated_answers_beside_whole_ones_do_not_dilute(checkpoint: Checkpoint, small: RlConfig) -> None:
+    """Nor do they draw towards the reference."""
     one, other, *_ = groups(checkpoint, small)
+    reference = Reference(checkpoint.vlm)
+    step(checkpoint, [rewarded(one, EARNED)], small, lr=1.0)
     for objective in ("dr_grpo", "grpo", "dapo", "gspo", "cispo"):
-        config = told(small, objective=objective)
-        alone = loss(checkpoint, [rewarded(one, EARNED)], config)
-        beside = loss(checkpoint, [rewarded(one, EARNED), rewarded(other, EARNED, whole=False)], config)
-        assert alone == beside != 0
+        config = told(small, objective=objective, kl="k3", kl_beta=1.0)
+        alone = loss(checkpoint, [rewarded(one, EARNED)], config, reference)
+        some = [rewarded(one, EARNED), rewarded(other, EARNED, whole=False)]
+        assert alone == loss(checkpoint, some, config, reference) != 0
 
 
 @pytest.mark.parametrize(
@@ -242,24 +248,30 @@ DIVIDED = {
 def moved(config: RlConfig, mine: Sequence[int], cut: Sequence[int]) -> tuple[dict[str, float], list[torch.Tensor]]:
     """Figures and weights behind a step on these groups."""
     checkpoint = folders.load(config.sft)
-    some = groups(checkpoint, config)
-    figures = step(checkpoint, [rewarded(some[i], EARNED, whole=i not in cut) for i in mine], config, lr=1.0)
-    return figures, weights(checkpoint)
+    trained = tuned(checkpoint, config)
+    with gathered(checkpoint.vlm):
+        some = groups(checkpoint, config)
+    optimiser = torch.optim.SGD(sharding.groups(list(trained.values())), lr=1.0)
+    chosen = [rewarded(some[i], EARNED, whole=i not in cut) for i in mine]
+    figures = Update(checkpoint, chosen, config).run(list(trained.values()), optimiser)
+    return figures, [whole(p.detach()).clone() for p in trained.values()]
 
 
 def share(rank: int, port: int, config: RlConfig, out) -> None:
     """A worker's part of each case."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    for name, (*parts, cut) in DIVIDED.items():
-        figures, found = moved(config, parts[rank], cut)
-        out.put((name, figures, [p.tolist() for p in found]))
+    for parallel in ("ddp", "fsdp2"):
+        for name, (*parts, cut) in DIVIDED.items():
+            figures, found = moved(told(config, parallel=parallel), parts[rank], cut)
+            out.put((name, figures, [p.tolist() for p in found]))
     distributed.destroy_process_group()
 
 
 def test_two_workers_move_as_one_with_everything(small: RlConfig) -> None:
-    """Two real gloo processes. GRPO: its denominators are answers and lengths, of all workers."""
-    config = told(small, objective="grpo")
+    """Two real gloo processes, whole or with their layers spread; micro-batches of a row each. GRPO: its denominators
+    are answers and lengths, of all workers."""
+    config = told(small, objective="grpo", micro_tokens=1)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -268,7 +280,7 @@ def test_two_workers_move_as_one_with_everything(small: RlConfig) -> None:
     workers = [context.Process(target=share, args=(rank, port, config, out)) for rank in range(2)]
     for process in workers:
         process.start()
-    found = [out.get() for _ in range(2 * len(DIVIDED))]
+    found = [out.get() for _ in range(4 * len(DIVIDED))]
     for process in workers:
         process.join(60)
         assert process.exitcode == 0
@@ -277,8 +289,9 @@ def test_two_workers_move_as_one_with_everything(small: RlConfig) -> None:
         assert expected["tokens"] > 0
         for figures, mine in [(figures, mine) for which, figures, mine in found if which == name]:
             assert equal([torch.tensor(p) for p in mine], alone, 1e-6), name
-            for figure in ("reward", "tokens", "flat", "entropy", "length"):
-                assert figures[figure] == pytest.approx(expected[figure]), (name, figure)
+            assert figures["off_policy"] < 2e-5, name
+            for figure in ("reward", "tokens", "flat", "entropy", "length", "ratio"):
+                assert figures[figure] == pytest.approx(expected[figure], rel=1e-5), (name, figure)
 
 
 def test_the_default_moves_as_it_always_has(checkpoint: Checkpoint, small: RlConfig) -> None:

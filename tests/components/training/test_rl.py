@@ -102,8 +102,38 @@ def test_figures_pictures_and_alarms_are_told(small: RlConfig, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("told", "gap"),
+    [
+        ({"tune": "lora", "kl": "k3", "checkpointing": True}, 2e-5),
+        ({"dtype": "bf16"}, 0.2),  # sampled and trained in the same arithmetic, but for the order of its sums
+    ],
+    ids=["lora", "bf16"],
+)
+def test_other_strategies_are_on_policy_too_and_learn(small: RlConfig, tmp_path: Path, told: dict, gap: float) -> None:
+    checkpoint, drawn = folders.load(small.sft), Drawn()
+    config = small.model_copy(update=told | {"steps": 2})
+    train(checkpoint, config, Workers(), FolderSaves(tmp_path), drawn)
+    for figures in drawn.figures.values():
+        assert figures["off_policy"] < gap
+        assert figures["tokens"] > 0
+    moved = load_file(tmp_path / "001" / progress.WEIGHTS)
+    assert all("lora" in name for name in moved) == ("tune" in told)
+    if "tune" in told:
+        assert drawn.figures[1]["kl_reference"] == pytest.approx(0, abs=1e-6)
+        assert drawn.figures[2]["kl_reference"] > 0
+
+
+@pytest.mark.parametrize(
     "told",
-    [{"objective": "ppo"}, {"reward": "iou"}, {"kl": "k1"}, {"updates": 0}, {"alarms": {"window": 1}}, {"beta": 1}],
+    [
+        {"objective": "ppo"},
+        {"reward": "iou"},
+        {"kl": "k1"},
+        {"updates": 0},
+        {"alarms": {"window": 1}},
+        {"beta": 1},
+        {"rollout": "pool", "tune": "lora"},
+    ],
 )
 def test_what_cant_be_meant_is_refused(told: dict) -> None:
     with pytest.raises(ValidationError):

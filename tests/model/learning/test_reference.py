@@ -11,7 +11,7 @@ from model.learning.packing import pack
 from model.learning.reference import Reference
 from model.vlm.backbone import add_lora
 from model.vlm.checkpoint import Checkpoint
-from tests.model.learning.test_packing import rows
+from tests.model.learning.made import rows
 from tests.model.vlm.conftest import checkpoint  # noqa: F401
 
 

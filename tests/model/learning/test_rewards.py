@@ -81,6 +81,7 @@ def test_the_reward_table(text: str, by_ours: float, by_paper: float) -> None:
         (f"{AT}a mass", 0.0),
         (f"{AT}", 0.0),
         ("a cyst", 1.0),
+        (f"{AT}yes", 0.0),
         ("<think>a cyst", 0.0),  # never closed: the words are part of the thought
         ("</think>a cyst<think>", 0.0),
     ],
@@ -90,6 +91,11 @@ def test_an_open_answer_is_paid_by_its_words(text: str, right: float) -> None:
     assert rewards.right(told, OPEN) == pytest.approx(right)
     assert ours(told, OPEN) == pytest.approx(right * (1.0 if well else 0.8))
     assert paper(told, OPEN) == pytest.approx(0.8 * right + 0.2 * well)
+
+
+@pytest.mark.parametrize(("said", "right"), [("Yes.", 1), ("yes and no", 0), ("yes, a cyst", 0), ("no", 0), ("", 0)])
+def test_a_yes_stands_alone(said: str, right: float) -> None:
+    assert rewards.right(trace(AT + said), replace(OPEN, reply="yes")) == right
 
 
 def test_a_broken_box_costs_and_a_wrong_answer_never_pays() -> None:

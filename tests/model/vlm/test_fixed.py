@@ -100,6 +100,8 @@ def test_room_stays_where_it_is_until_more_is_needed(checkpoint: Checkpoint, cub
         memory.update(fresh, fresh, 0)
         memory.used += 100
     assert [part.data_ptr() for kept in memory.own.kept if kept for part in kept] == where
+    memory.look(real[:, :1])
+    assert memory.own.at is memory.own.column and int(memory.own.at) == 200
     memory.look(real)
     assert memory.own.window == 2 * fixed.WINDOW
     kept = memory.own.kept[0]

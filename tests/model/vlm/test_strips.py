@@ -50,4 +50,6 @@ def test_a_long_line_computes_fewer_scores(checkpoint: Checkpoint, monkeypatch: 
 
 
 def test_a_short_line_has_a_dense_mask(checkpoint: Checkpoint) -> None:
-    assert pack([rows(checkpoint, 1, 2)]).kernel_mask.dtype == torch.bool
+    packed = pack([rows(checkpoint, 1, 2)])
+    assert isinstance(packed.kernel_mask, torch.Tensor)
+    assert torch.equal(packed.kernel_mask, packed.mask)

@@ -38,6 +38,8 @@ def test_the_card_counts_what_was_assumed_and_whose_sides_are_known(built, tmp_p
     assert told["sides"]["blobs"]["known"] == told["sides"]["blobs"]["cases"] == 120
     assert 40 < told["sides"]["blobs"]["checked"] < 120
     assert told["assumed"] == {}
+    assert "Nothing." in markdown(told)
+    assert "| reason |" not in markdown(told)
     told |= {"assumed": {"label 'a|b' is not known": 7}}
     told["sides"]["blobs"]["crossed"] = [f"c{k}" for k in range(6)]
     assert "| label 'a\\|b' is not known | 7 |" in markdown(told)

@@ -254,6 +254,7 @@ def _store() -> Iterator["MlflowClient"]:
     try:
         # Several processes making the tables of one SQLite file at once break it for good.
         with FileLock(home / "mlflow.lock"):
+            _make_tables(_uri())
             client = MlflowClient(_uri(), _uri())
             client.search_experiments(max_results=1)
             _let_readers_in(_uri())
@@ -266,6 +267,19 @@ def _store() -> Iterator["MlflowClient"]:
             where=_uri(),
             next="start the server at MLFLOW_TRACKING_URI, or unset it, and run the same command",
         ) from error
+
+
+def _make_tables(uri: str) -> None:
+    """A new SQLite file appears with all its tables: one with some of them, after a kill, MLflow never opens again."""
+    from mlflow import MlflowClient
+
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or file.exists():
+        return
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink()
+    with replacing(file) as part:
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
 
 
 def _let_readers_in(uri: str) -> None:

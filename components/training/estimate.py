@@ -21,6 +21,8 @@ from model.imaging import shards
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
 from model.interface.question import Question
+from model.learning.head import AT_ONCE
+from model.learning.packing import LONG
 
 CHARACTERS = 3.5
 """A token of medical English has about so many."""
@@ -128,8 +130,8 @@ def memory(shape: Shape, load: Load, config: TrainingConfig) -> Memory:
         held += 2 * wide * shape.layers / shape.depth  # a layer at work, and the next one on its way
     inside = tokens * (KEPT_WHOLE * shape.hidden + 3 * shape.mlp) * wide
     kept = shape.depth * tokens * shape.hidden * wide + inside if config.checkpointing else shape.depth * inside
-    scores = 3 * 4 * shape.vocabulary * tokens * load.trained / max(load.a_step, 1)
-    mask = tokens * load.longest * (1 + wide)
+    scores = 3 * 4 * min(shape.vocabulary * tokens * load.trained / max(load.a_step, 1), AT_ONCE)
+    mask = 0 if config.gpu else tokens * min(load.longest, LONG) * (1 + wide)
     kv = 2 * shape.depth * shape.kv_width * wide * load.at_once
     return Memory(held, 4 * moving, 8 * moving, kept + scores + mask, kv)
 

@@ -102,18 +102,15 @@ class Sampler:
         return [stream[i] for i in order if stream[i].kind == kind]
 
     def _asked(self, item: Item, visit: int, step: int) -> tuple[int, ...]:
-        share = [self._between(*(m.families.get(f, 1.0) for m in (self.start, self.end)), step) for f in item.families]
-        most = self._most(step)
+        share = [self._share(family, step) for family in item.families]
+        most = max(self._share(family, step) for family in self._families)
         if all(one == most for one in share):
             return tuple(range(len(share)))
         drawn = np.random.default_rng([self.seed, visit, STREAMS, item.place]).random(len(share))
         return tuple(k for k, one in enumerate(share) if drawn[k] * most < one)
 
-    def _most(self, step: int) -> float:
-        """The largest weight of a family that is asked about."""
-        return max(
-            self._between(self.start.families.get(f, 1.0), self.end.families.get(f, 1.0), step) for f in self._families
-        )
+    def _share(self, family: str, step: int) -> float:
+        return self._between(self.start.families.get(family, 1.0), self.end.families.get(family, 1.0), step)
 
     @cached_property
     def _families(self) -> set[str]:

@@ -41,7 +41,7 @@ class States:
             _flush(path)
         place = self.folder / f"step-{progress.step_of(part):07d}"
         if place.exists():  # it was damaged, or nobody would have come to this step again
-            shutil.rmtree(place)
+            self._drop(place)
         part.replace(place)
         _flush(self.folder)
         self._let_go()
@@ -79,7 +79,12 @@ class States:
         best = self._best()
         for place in self._all()[: -self.keep]:
             if place != best:
-                shutil.rmtree(place)
+                self._drop(place)
+
+    def _drop(self, place: Path) -> None:
+        """Out of the states first: one that is half removed is none."""
+        gone = place.rename(place.with_name(f"{PART}{place.name}"))
+        shutil.rmtree(gone)
 
 
 def verify(place: Path) -> None:

@@ -20,6 +20,12 @@ NOBODY = "http://127.0.0.1:9"
 """Port 9 (discard): nobody answers there."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def store(home: Path) -> None:
+    """Its tables are there: to make them takes longer than a curve waits for, on a busy machine."""
+    assert tracking.aliases("none") == {}
+
+
 def runs(experiment: str) -> list[Run]:
     client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     found = client.get_experiment_by_name(experiment)
@@ -130,6 +136,23 @@ def test_an_evaluation_is_logged_once_with_its_files(tmp_path: Path) -> None:
     client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"pictures", "table.md"}
     assert "/artifacts/" in str(run.info.artifact_uri)
+
+
+def test_killed_while_it_makes_the_tables_the_store_can_still_be_made(tmp_path: Path) -> None:
+    """A file with some of its tables is one that MLflow never opens again."""
+    command = [sys.executable, "-c", "from components.tracking import aliases; print(aliases('none'))"]
+    place = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    place["URM_HOME"] = str(tmp_path)
+    killed = subprocess.Popen(command, env=place)
+    while not any(file.stat().st_size for file in tmp_path.glob(".mlflow.db*")):
+        assert killed.poll() is None
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    again = subprocess.run(command, env=place, capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == "{}"
+    assert not list(tmp_path.glob(".mlflow.db*"))
 
 
 def test_processes_may_start_a_new_store_together(tmp_path: Path) -> None:

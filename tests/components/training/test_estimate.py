@@ -83,7 +83,7 @@ def test_memory_of_known_runs(root: Path) -> None:
 )
 def test_what_can_not_fit_is_refused_in_four_lines(root: Path, said: dict[str, object], remedy: str) -> None:
     config = sft(root, **said)
-    config = config.model_copy(update={"base": SftConfig(profile=said.get("profile", "tiny")).base})
+    config = config.model_copy(update={"base": SftConfig.model_validate({"profile": said.get("profile", "tiny")}).base})
     start = root / "base" if "profile" not in said else config.base
     with pytest.raises(BadInput, match="sft can't fit its device") as refused:
         list(estimate.lines("sft", start, config))

@@ -4,19 +4,19 @@ from collections import Counter
 
 import pytest
 
-from components.training.sampler import KINDS, Item, Mixture, Sampler, Taken
+from components.training.sampler import KINDS, Item, Kind, Mixture, Sampler, Taken
 
 
 def items(images: int = 9, volumes: int = 5, text: int = 0) -> list[Item]:
     """Images and volumes take turns while there are both; every study has two questions."""
-    kinds = [kind for pair in zip(["images"] * 99, ["volumes"] * 99, strict=True) for kind in pair]
-    left = {"images": images, "volumes": volumes}
-    found = []
-    for kind in kinds:
+    left: dict[Kind, int] = {"images": images, "volumes": volumes}
+    found: list[Kind] = []
+    for kind in [*left] * 99:
         if left[kind]:
             left[kind] -= 1
             found.append(kind)
-    return [Item(i, kind, ("size", "lesion")) for i, kind in enumerate([*found, *["text"] * text])]
+    alone: list[Kind] = ["text"] * text
+    return [Item(i, kind, ("size", "lesion")) for i, kind in enumerate([*found, *alone])]
 
 
 def sampler(some: list[Item], *, epochs: int = 2, size: int = 4, start: Mixture | None = None, end=None) -> Sampler:

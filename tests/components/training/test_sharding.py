@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.distributed.tensor import DTensor
 
-from components.training import progress, sharding
+from components.training import progress, rl, sharding
 from components.training.examples import examples
 from components.training.launch import Workers
 from components.training.progress import Position
+from components.training.rl_config import RlConfig
 from components.training.sft import SftConfig, train
 from components.training.strategies import adamw, tuned
 from model.learning.losses import target_logprobs
@@ -118,3 +119,21 @@ def _clipped(rank: int, config: SftConfig) -> float:
 
 def test_the_norm_is_that_of_all_gradients_together(small: SftConfig) -> None:
     assert workers.run(_clipped, 2, small) == [pytest.approx(1.0, abs=1e-4)] * 2
+
+
+def _rl(rank: int, config: RlConfig, place: Path) -> tuple[float, dict[str, float]]:
+    position = rl.train(folders.load(config.sft), config, Workers(rank, 2), FirstSaves(place), None)
+    return position.tokens, position.notes
+
+
+def test_an_rl_run_is_the_same_spread_or_not(small: SftConfig, tmp_path: Path) -> None:
+    """Workers sample answers of their own lengths, and one may have nothing to learn from."""
+    config = RlConfig(
+        sft=small.base, data=small.data, steps=2, images=2, volumes=1, group=3, max_tokens=12, save_every=2, lr=1e-2
+    )
+    plain = workers.run(_rl, 2, config, tmp_path / "plain")
+    spread = workers.run(_rl, 2, config.model_copy(update={"parallel": "fsdp2"}), tmp_path / "spread")
+    assert [tokens for tokens, _ in spread] == [tokens for tokens, _ in plain]
+    assert spread[0][1] == pytest.approx(plain[0][1], abs=1e-3)
+    one, other = (progress.load_file(tmp_path / name / "000" / progress.WEIGHTS) for name in ("plain", "spread"))
+    assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)

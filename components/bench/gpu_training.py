@@ -39,7 +39,8 @@ from model.interface.boxes import Box
 from model.interface.errors import BadInput, Failure
 from model.interface.prompt import question_text
 from model.interface.writing import write_text
-from model.learning.losses import Clip, cross_entropy, grpo, target_logprobs
+from model.learning.losses import cross_entropy, target_logprobs
+from model.learning.objectives import Clip, token_clipped
 from model.learning.packing import Row, pack_end_to_end
 from model.vlm import checkpoint as folders
 from model.vlm.backbone import TinySize, freeze_tower, tiny
@@ -229,7 +230,7 @@ def _loss(logprobs: Tensor, weights: Tensor, tokens: int, stage: str) -> Tensor:
     """GRPO is on-policy: what was likely then is what is likely now."""
     if stage == "sft":
         return cross_entropy(logprobs, weights, tokens)
-    return grpo(logprobs, logprobs.detach(), weights, tokens, Clip())
+    return -token_clipped(logprobs, logprobs.detach(), weights, Clip()).sum() / max(tokens, 1.0)
 
 
 def _agree(checkpoint: Checkpoint, ways: dict[str, Callable[[], None]]) -> dict[str, float]:

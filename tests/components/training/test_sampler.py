@@ -10,8 +10,8 @@ from components.training.sampler import KINDS, Item, Kind, Mixture, Sampler, Tak
 def items(images: int = 9, volumes: int = 5, text: int = 0) -> list[Item]:
     """Images and volumes take turns while there are both; every study has two questions."""
     left: dict[Kind, int] = {"images": images, "volumes": volumes}
-    found: list[Kind] = []
-    for kind in [*left] * 99:
+    order, found = list[Kind](left), list[Kind]()
+    for kind in order * 99:
         if left[kind]:
             left[kind] -= 1
             found.append(kind)

@@ -211,5 +211,6 @@ def test_text_alone_is_trained_on_where_it_is_kept(folder, tmp_path):
     assert not any([*made.shared.is_picture, *branch.is_picture])
     said = checkpoint.vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])
     [question] = [q for q in shards.read_questions(tmp_path / "ours", "train") if not q.study]
+    assert question.rationale[0].box
     assert write_box(question.rationale[0].box, flat=False) in said
     assert len(cases(tmp_path / "ours", "train", checkpoint)) == 1

@@ -15,8 +15,8 @@ def items(images: int = 9, volumes: int = 5, text: int = 0) -> list[Item]:
         if left[kind]:
             left[kind] -= 1
             found.append(kind)
-    alone: list[Kind] = ["text"] * text
-    return [Item(i, kind, ("size", "lesion")) for i, kind in enumerate([*found, *alone])]
+    found += text * list[Kind](("text",))
+    return [Item(i, kind, ("size", "lesion")) for i, kind in enumerate(found)]
 
 
 def sampler(some: list[Item], *, epochs: int = 2, size: int = 4, start: Mixture | None = None, end=None) -> Sampler:

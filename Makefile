@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint infra/constraints.txt
 
-.PHONY: demo test check bench fuzz
+.PHONY: demo test check bench ablations fuzz
 
 demo: $(STAMP)  ## the whole loop, then where to look
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
@@ -24,6 +24,9 @@ fuzz: $(STAMP)  ## damaged files of every kind, new ones each time, for some min
 
 bench: $(STAMP)  ## measured ratios, into results/bench
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m components.bench
+
+ablations: $(STAMP)  ## every cell that is out of date, then what they say, into results/ablation
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m flows.ablations
 
 $(STAMP): pyproject.toml infra/constraints.txt infra/anatomy-requirements.txt
 	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }

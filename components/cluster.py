@@ -4,22 +4,31 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from components import environment
 
 ADDRESS = "RAY_ADDRESS"
+PLACE, PREFIX = Path("/tmp"), "urm"
+"""Short, because Ray's sockets live below it and a socket's path may have 107 characters."""
+HELD = "held.lock"
+YOUNG_S = 60.0
+"""A folder this new may not be held yet."""
 
 
 @contextmanager
-def cluster(num_cpus: int) -> Iterator[None]:
+def cluster(num_cpus: int, address: str | None = None) -> Iterator[None]:
     """A running Ray for the length of the block.
 
-    num_cpus: CPUs a local cluster offers. With `RAY_ADDRESS` set the cluster there is joined as it
-    is; inside an outer `cluster` the outer one is used. What was started here is shut down here.
+    num_cpus: CPUs a local cluster offers. address: of a cluster to join as it is; `RAY_ADDRESS` where it is None.
+    Inside an outer `cluster` the outer one is used. What was started here is shut down here.
     """
+    address = address or os.environ.get(ADDRESS)
     home = environment.home()
     _make_token()
     import ray
@@ -28,11 +37,13 @@ def cluster(num_cpus: int) -> Iterator[None]:
         yield
         return
     workers = {"env_vars": {name: os.environ[name] for name in environment.variables(home)}}
-    # Short, because Ray's sockets live below it and a socket's path may have 107 characters.
-    scratch = tempfile.mkdtemp(prefix="urm", dir="/tmp")
+    clear_abandoned(PLACE)
+    scratch = tempfile.mkdtemp(prefix=PREFIX, dir=PLACE)
+    held = FileLock(Path(scratch) / HELD)
+    held.acquire()
     try:
-        if ADDRESS in os.environ:
-            ray.init(address=os.environ[ADDRESS], log_to_driver=False, runtime_env=workers)
+        if address:
+            ray.init(address=address, log_to_driver=False, runtime_env=workers)
         else:
             ray.init(
                 address="local",
@@ -46,7 +57,21 @@ def cluster(num_cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        held.release()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def clear_abandoned(place: Path) -> None:
+    """Remove what killed processes left: a folder of ours whose lock nobody holds any more."""
+    for folder in place.glob(f"{PREFIX}*"):
+        lock = folder / HELD
+        try:
+            if folder.stat().st_uid != os.getuid() or time.time() - lock.stat().st_mtime < YOUNG_S:
+                continue
+            with FileLock(lock).acquire(timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):  # held, or no folder of ours, or gone meanwhile
+            continue
 
 
 def _make_token() -> None:

@@ -1,6 +1,6 @@
 """Reading `params.yaml`: one section a step, each a frozen pydantic class that owns its defaults."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,19 @@ from pydantic import BaseModel, ValidationError
 from model.interface.errors import BadInput
 
 FILE = Path("params.yaml")
-SECTIONS = ("data", "cot", "base", "sft", "rl", "evaluate", "gate", "drift")
+SECTIONS = (
+    "data",
+    "cot",
+    "base",
+    "sft",
+    "rl",
+    "evaluate",
+    "confidence",
+    "consistency",
+    "audit",
+    "gate",
+    "drift",
+)
 
 LARGEST = 1 << 16
 """Characters of the file."""
@@ -54,8 +66,8 @@ class _Plain(yaml.SafeLoader):
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def load(section: str, cls: type[Config], file: Path = FILE) -> Config:
-    """The config of a step: its defaults, changed by what the section of `file` says.
+def load(section: str, cls: type[Config], file: Path = FILE, said: Mapping[str, Any] | None = None) -> Config:
+    """The config of a step: its defaults, changed by what the section of `file` says, and by what is `said` besides.
 
     An absent file or section means all defaults. Unknown sections and keys and wrong values raise `BadInput`.
     """
@@ -66,7 +78,7 @@ def load(section: str, cls: type[Config], file: Path = FILE) -> Config:
     if not isinstance(rows, dict):
         raise _bad(file, section, f"section '{section}' is none", f"{rows!r:.80}", "key: value lines")
     try:
-        return cls(**rows)
+        return cls(**rows | dict(said or {}))
     except ValidationError as error:
         raise _first_complaint(file, section, cls, error) from error
 

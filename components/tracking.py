@@ -11,6 +11,7 @@ places as absolute paths, so moving that folder breaks the links in it. `MLFLOW_
 elsewhere.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -25,10 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from components import environment
 from model.interface.errors import BadInput, Integrity, TryAgain
-from model.interface.writing import write_text
+from model.interface.writing import replacing, write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,6 +67,13 @@ class Curves:
         if new:
             self._last |= dict.fromkeys(new, step)
             _append(self.file, {"step": step, "at": int(time.time() * 1000), "values": new})
+
+    def show(self, step: int, picture: np.ndarray) -> None:
+        """Add a picture uint8[h, w, 3] of a step: kept beside the curve's file, and sent with it."""
+        place = _pictures(self.file) / f"step-{step:06d}.png"
+        with replacing(place) as part:
+            Image.fromarray(picture).save(part, "PNG")
+        _append(self.file, {"step": step, "at": int(time.time() * 1000), "picture": place.name})
 
     def close(self) -> None:
         """Send the rest, for at most ten seconds; what isn't sent then waits for `send_waiting`."""
@@ -114,6 +123,9 @@ def log_evaluation(
     files: Sequence[Path] = (),
     pictures: Mapping[str, np.ndarray] | None = None,
     data: "DataUsed | None" = None,
+    params: Mapping[str, Any] | None = None,
+    name: str = "",
+    parent: str = "",
 ) -> str:
     """Log one evaluation from what its stage wrote, and return the run's id.
 
@@ -121,12 +133,17 @@ def log_evaluation(
     tags: where it comes from, as `CKPT_MD5` and the commit.
     pictures: uint8[h, w, 3] by name.
     data: the data set it is about, shown beside the run.
+    name: as people read it; the experiment and the key otherwise.
+    parent: id of the run it is shown under.
     """
     with _store() as client:
         found = _find_run(client, experiment, key)
         if found and found.info.status == "FINISHED":
             return found.info.run_id
-        run = (found or _create_run(client, experiment, key, tags)).info.run_id
+        under = {"mlflow.parentRunId": parent} if parent else {}
+        run = (found or _create_run(client, experiment, key, {**tags, **under}, name)).info.run_id
+        for param, value in (params or {}).items():
+            client.log_param(run, param, "–" if value == "" else value)
         _log_metrics(client, run, [(name, value, 0, 0) for name, value in metrics.items()])
         for file in files:
             client.log_artifact(run, str(file))
@@ -136,6 +153,11 @@ def log_evaluation(
             client.log_image(run, picture, artifact_file=f"pictures/{name}.png")
         client.set_terminated(run)
         return run
+
+
+def key_of(*told: Any) -> str:
+    """The key of an evaluation that is nothing but what it says: a digest of its JSON."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def register(name: str, folder: Path, key: str, tags: Mapping[str, str], run: str) -> int:
@@ -272,8 +294,8 @@ def _find_run(client: "MlflowClient", experiment: str, key: str) -> Any:
     return found[0] if found else None
 
 
-def _create_run(client: "MlflowClient", experiment: str, key: str, tags: Mapping[str, str]) -> Any:
-    name = f"{experiment}-{key[:8]}"
+def _create_run(client: "MlflowClient", experiment: str, key: str, tags: Mapping[str, str], name: str = "") -> Any:
+    name = name or f"{experiment}-{key[:8]}"
     return client.create_run(_experiment(client, experiment), run_name=name, tags={KEY: key, **tags})
 
 
@@ -325,9 +347,15 @@ def _ship(file: Path) -> None:
                 client.log_param(run.info.run_id, name, value)
         points = [(n, v, row["at"], row["step"]) for row in rows for n, v in row.get("values", {}).items()]
         _log_metrics(client, run.info.run_id, points)
+        for name in dict.fromkeys(row["picture"] for row in rows if "picture" in row):
+            client.log_artifact(run.info.run_id, str(_pictures(file) / name), "pictures")
         if rows[-1].get("end"):
             client.set_terminated(run.info.run_id)
     write_text(_mark(file), str(len(lines)))
+
+
+def _pictures(file: Path) -> Path:
+    return file.with_suffix("")
 
 
 def _mark(file: Path) -> Path:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from components import settings
 from components.evaluation import traces
+from components.evaluation.confidence_config import ConfidenceConfig
 from components.evaluation.config import EvaluateConfig
 from components.serving.ask import OVERRIDDEN, answered, overridden, question_about
 from components.serving.asked import Asked
+from components.serving.grounding import Grounding
 from model.imaging.prepare import prepare
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.read import read_volume
@@ -30,8 +32,13 @@ def ask_file(
     """Ask the checkpoint of an alias, or in a folder, about a file."""
     volume, asked = question_about(file, question, options, declared)
     folder = folder_of(checkpoint)
-    trace, prepared = answered(folder, volume, asked, override)
-    return Asked(asked, trace, prepared, overridden(Contract.load(folder), override), file, declared)
+    trace, prepared, sure = answered(folder, volume, asked, override, calibration_file())
+    return Asked(asked, trace, prepared, overridden(Contract.load(folder), override), file, declared, sure)
+
+
+def calibration_file() -> Path:
+    """Where stage `confidence` leaves what it learnt about the checkpoint trained last; it may not be there."""
+    return settings.load("confidence", ConfidenceConfig).out / "calibration.json"
 
 
 def recall(which: str, image: Path | None, declared: Declared, checkpoint: str) -> Asked:
@@ -65,6 +72,7 @@ def _from_file(file: Path, image: Path, declared: Declared, folder: Path) -> Ask
     try:
         question, trace = Question.from_json(row["question"]), Trace.from_json(row["trace"])
         versions = {str(name): str(told) for name, told in trace.versions.items()}
+        sure = Grounding.from_json(row["grounding"]) if row.get("grounding") else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             "this is no answer", where=f"{file.name}: wanted what `urm ask --json` wrote", next="ask again with --json"
@@ -85,7 +93,7 @@ def _from_file(file: Path, image: Path, declared: Declared, folder: Path) -> Ask
             where=f"{image.name}, voxels and orientation",
             next="give the same file again, with the options it was asked with",
         )
-    return Asked(question, trace, prepared, contract, image, declared)
+    return Asked(question, trace, prepared, contract, image, declared, sure)
 
 
 def _from_evaluation(question_id: str) -> Asked:

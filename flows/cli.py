@@ -17,7 +17,7 @@ import typer
 
 from components import environment, settings
 from model.imaging.reading.declared import Declared
-from model.interface.errors import Failure
+from model.interface.errors import BadInput, Failure
 
 EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate, ask, watch.
 
@@ -26,6 +26,7 @@ EXAMPLES = """Grounded reasoning about 2D and 3D medical images: train, evaluate
   urm ask head.nii.gz "Is there a lesion?" --option Yes --option No --page answer.html
   urm inspect series/ --sheet seen.html                what was understood of a file
   urm trace show QUESTION_ID                           one answer of the evaluation, as a page
+  urm compare joint only-3d                            two ablations, with intervals and the answers that changed
 
 Research use only. Not a medical device.
 """
@@ -195,6 +196,7 @@ def data_build(
 ) -> None:
     """Make the embedded data set unless it is up to date; with --source, grounded reasoning data from masks."""
     if not source:
+        _only_with_source(out=out, workers=workers, cases=cases, dry_run=dry_run)
         _stage("data")
         return
     from flows import building
@@ -224,25 +226,38 @@ def data_card(
     out: CotOut = None,
     results: Annotated[Path | None, typer.Option(help="Where the numbers go; beside the shards by default.")] = None,
 ) -> None:
-    """Print the embedded set's card; with --source, write and record that of a build."""
+    """Print a card, the embedded set's by default; with --source, write and record that of a build."""
     if source:
         from flows import building
 
         config = building.config_of(source, out)
         _say(building.card(config, results or config.out))
         return
-    card = Path("data/card.md")
+    card = (out or Path("data")) / "card.md"
     if not card.exists():
-        raise Failure("there is no data set yet", where=str(card), next="urm data build")
+        build = f"urm data card --source ADAPTER=FOLDER --out {out}" if out else "urm data build"
+        raise BadInput("there is no card here", where=f"{card}, found nothing, wanted a card", next=build)
     typer.echo(card.read_text())
 
 
 @app.command()
-def train(stage: Annotated[str, typer.Argument(help="base, sft or rl.")]) -> None:
+def train(
+    stage: Annotated[str, typer.Argument(help="base, sft or rl.")],
+    profile: Annotated[str | None, typer.Option(help="h200-3b-lora, h200-7b-full or cluster-7b; not for base.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only work out steps, tokens and memory.")] = False,
+) -> None:
     """Train a stage and what it needs, unless up to date; sft and rl go on where a crash left them."""
     if stage not in ("base", "sft", "rl"):
         raise typer.BadParameter(f"'{stage}', expected base, sft or rl")
-    _stage(stage)
+    if not dry_run and profile in (None, "tiny"):
+        return _stage(stage)
+    if stage == "base":
+        raise typer.BadParameter("base has neither profiles nor a plan, expected sft or rl")
+    from flows import training
+
+    if dry_run:
+        return _say(training.plan(stage, profile))
+    return _say([f"checkpoint: {training.run(stage, profile or 'tiny')}"])
 
 
 @app.command()
@@ -253,6 +268,26 @@ def evaluate(as_json: Json = False) -> None:
     _stage("evaluate")
     out = settings.load("evaluate", EvaluateConfig).out
     typer.echo((out / ("metrics.json" if as_json else "table.md")).read_text(), nl=False)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Cells of the ablations, checkpoints evaluated, or folders.")],
+    page: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("traces/compare.html"),
+    items: Annotated[int, typer.Option(min=0, help="Changed answers shown of each pair, won and lost.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Compare runs with the first: paired differences with intervals, a forest plot, and the answers that changed."""
+    from dataclasses import asdict
+
+    from flows.comparing import compared, lines
+
+    rows = compared(runs, page, items)
+    typer.echo(f"page: {page.resolve()}", err=True)
+    if as_json:
+        _say_json([asdict(row) | {"verdict": row.verdict} for row in rows])
+    else:
+        _say(lines(rows))
 
 
 @app.command()
@@ -316,6 +351,16 @@ def main() -> None:
     except Failure as failure:
         typer.echo(failure.render(), err=True)
         sys.exit(failure.exit_code)
+
+
+def _only_with_source(**options: Any) -> None:
+    """The embedded data set is set in params.yaml alone."""
+    if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value]:
+        raise BadInput(
+            "this is for data from masks",
+            where=f"{', '.join(given)}, found no --source, wanted one",
+            next="add --source ADAPTER=FOLDER, or set `data` in params.yaml",
+        )
 
 
 def _stage(name: str) -> None:

@@ -4,8 +4,9 @@ Made from the files the stages wrote and the md5s in dvc.lock, never from inside
 to date did not run, and its result must be recorded all the same. Doing it again changes nothing.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from components import tracking
+from components import settings, tracking
 from components.evaluation import report, traces
-from components.evaluation.config import EvaluateConfig
+from components.evaluation.config import AuditConfig, EvaluateConfig
 from components.registry import versions
 from components.registry.gate import Check, GateConfig, Verdict, judge
 from components.registry.promotion import Change, promote, was_rolled_back
@@ -24,6 +25,8 @@ from model.interface.errors import Failure
 LOCK = Path("dvc.lock")
 SPLIT = "test"
 """The split a candidate is judged on."""
+BESIDE = ("confidence", "consistency", "audit")
+"""Stages whose numbers are logged with the evaluation's, where they have run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,24 @@ class Candidate:
 
 
 def log(config: EvaluateConfig, pictures: Mapping[str, np.ndarray]) -> str:
-    """Log the evaluation and return its MLflow run; curves that MLflow missed are sent too."""
+    """Log the evaluation, with what other stages found out about the same checkpoint, and return its MLflow run.
+
+    Curves that MLflow missed are sent too.
+    """
     tracking.send_waiting()
     md5 = outs(LOCK)
+    beside = [Path("results") / stage for stage in BESIDE if f"results/{stage}/metrics.json" in md5]
+    told = {place.name: json.loads((place / "metrics.json").read_text()) for place in beside}
+    more = [Path(path) for path in md5 if Path(path).parent in beside and Path(path).name != "metrics.json"]
     folder = config.checkpoints[candidate_name(config)]
     tags = {f"dvc.{path}": value for path, value in md5.items()}
+    files = (config.out / name for name in ("metrics.json", "table.md", traces.FILE))
     return tracking.log_evaluation(
         "evaluate",
-        key=md5[str(config.out / "metrics.json")],
-        metrics=report.flat(read_metrics(config)),
+        key=digest([md5[str(place / "metrics.json")] for place in (config.out, *beside)]),
+        metrics=report.flat(read_metrics(config)) | report.flat(told),
         tags={**tags, tracking.CKPT_MD5: md5[str(folder)], "git": tracking.commit()},
-        files=[LOCK, Path("params.yaml"), *(config.out / name for name in ("metrics.json", "table.md", traces.FILE))],
+        files=[LOCK, Path("params.yaml"), *files, *more],
         pictures=pictures,
     )
 
@@ -61,7 +71,7 @@ def enter(config: EvaluateConfig, gate: GateConfig, run: str) -> Candidate:
     version = versions.register(config.checkpoints[name], numbers, data, run, tags)
     champion = versions.aliases().get(versions.CHAMPION)
     before = versions.numbers(champion, data) if champion else None
-    verdict = judge(numbers, before, gate)
+    verdict = judge(numbers, before, gate, read_audit(metrics["digests"]["checkpoints"][name]))
     if was_rolled_back(version):
         undone = Check("not rolled back", False, f"version {version} was, `urm promote {version}` puts it back")
         verdict = Verdict((*verdict.checks, undone))
@@ -82,6 +92,18 @@ def candidate_name(config: EvaluateConfig) -> str:
 
 def read_metrics(config: EvaluateConfig) -> dict[str, Any]:
     return json.loads((config.out / "metrics.json").read_text())
+
+
+def digest(md5s: Sequence[str]) -> str:
+    """One md5 stands for itself."""
+    return md5s[0] if len(md5s) == 1 else hashlib.md5(" ".join(md5s).encode()).hexdigest()
+
+
+def read_audit(checkpoint: str) -> dict[str, Any] | None:
+    """What the audit of this checkpoint found; None where there is none, or one of another checkpoint."""
+    file = settings.load("audit", AuditConfig).out / "metrics.json"
+    tree = json.loads(file.read_text()) if file.exists() else {}
+    return tree if tree.get("digests", {}).get("checkpoint") == checkpoint else None
 
 
 def outs(lock: Path) -> dict[str, str]:

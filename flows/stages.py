@@ -23,13 +23,23 @@ REMEMBERED = 40
 """Last lines looked at for what went wrong."""
 
 
-def plan() -> list[str]:
-    """Names of the stages of dvc.yaml, each after what it needs."""
+def plan(file: str = "dvc.yaml") -> list[str]:
+    """Names of the stages of a dvc.yaml, each after what it needs."""
     import networkx
     from dvc.repo import Repo
 
     with Repo(".") as repo:
-        return [stage.addressing for stage in networkx.topological_sort(repo.index.graph.reverse())]
+        stages = networkx.topological_sort(repo.index.graph.reverse())
+        return [stage.addressing for stage in stages if stage.path_in_repo == file]
+
+
+def changed(file: str) -> list[str]:
+    """Those of its stages that aren't up to date, each after what it needs."""
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        out_of_date = repo.status(targets=[file])
+    return [name for name in plan(file) if name in out_of_date]
 
 
 def reproduce(stage: str, timeout_s: float = STAGE_TIMEOUT_S, *, upstream: bool = False) -> Outcome:
@@ -38,7 +48,7 @@ def reproduce(stage: str, timeout_s: float = STAGE_TIMEOUT_S, *, upstream: bool 
     The stage and everything it started end with this call, however it ends.
     upstream: also of all it needs.
     """
-    command = [sys.executable, "-m", "dvc", "repro", *([] if upstream else ["--single-item"]), stage]
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *([] if upstream else ["--single-item"]), stage]
     unchanged, tail = False, deque[str](maxlen=REMEMBERED)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=_environment()

@@ -12,6 +12,7 @@ from components.bench.dictation import Dictated, dictated, logprobs, noise, rere
 from components.bench.measure import Comparison
 from components.bench.paper import FIGURES as PAPER
 from components.bench.reading import read_ct_512x512x300
+from components.bench.seeing import tower_windows
 from components.bench.tracing import mask_to_trace_2d, mask_to_trace_3d
 from components.bench.tuning import sft_samples, sft_samples_by_length
 from components.bench.updating import GROUP, group, grpo_step, grpo_update_g8, grpo_update_g8_tiny
@@ -76,6 +77,7 @@ FIGURES: dict[str, Callable[[Checkpoint], Comparison]] = {
         read_ct_512x512x300,
         mask_to_trace_2d,
         mask_to_trace_3d,
+        tower_windows,
     )
 } | PAPER
 

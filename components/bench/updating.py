@@ -17,9 +17,10 @@ from components.bench import paper
 from components.bench.dictation import Dictated, dictated, logprobs, noise, rereading, together
 from components.bench.measure import Comparison
 from model.imaging.crop import crop
-from model.learning.losses import Clip, grpo, target_logprobs
+from model.learning.losses import target_logprobs
+from model.learning.objectives import Clip, token_clipped
 from model.learning.packing import Row, pack_on
-from model.learning.rewards import advantages, reward
+from model.learning.rewards import advantages, ours
 from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.regions import features_of
@@ -145,7 +146,7 @@ def _gradient(checkpoint: Checkpoint, row: Row, inside: Sequence[Rollout], group
     packed = pack_on(device, [row])
     new = target_logprobs(checkpoint.vlm, packed, checkpoint.vocabulary)
     old = logprobs(inside).to(device)
-    loss = grpo(new, old, packed.weights, sum(len(r.logprobs) for r in group), Clip())
+    loss = -token_clipped(new, old, packed.weights, Clip()).sum() / sum(len(r.logprobs) for r in group)
     return list(torch.autograd.grad(loss, [p for p in checkpoint.vlm.parameters() if p.requires_grad]))
 
 
@@ -154,4 +155,4 @@ def _weights(rollouts: Sequence[Rollout]) -> list[float]:
 
 
 def _rewarded(checkpoint: Checkpoint, rollouts: Sequence[Rollout]) -> list[float]:
-    return [reward(trace_of(rollout, checkpoint), rollout.question) for rollout in rollouts]
+    return [ours(trace_of(rollout, checkpoint), rollout.question) for rollout in rollouts]

@@ -23,6 +23,10 @@ from model.interface.question import FAMILIES, Question
 
 NAMED = 5
 """Samples an error names."""
+KEPT = "shards that are made are kept"
+MOST_CROSSED = 0.1
+"""Of a set's checked cases. An adapter gives up the sides of a case whose pairs contradict its frame; where that is so
+of many, a frame that nothing could check isn't to be believed either."""
 BDMAP = re.compile(r"BDMAP_0*(\d+)")
 CT_RATE = re.compile(r"(train|valid|test)_(?:fixed_)?(\d+)(?:_.*)?")
 SAME_PEOPLE = {
@@ -158,7 +162,9 @@ def check_pictures(entries: Sequence[Entry], prints: Sequence[Print]) -> int:
             within += person(a.source, a.subject) != person(b.source, b.subject)
     pairs = ((entries[i], entries[j]) for i, j in sorted(across))
     faults = [f"{a.id} in {a.split} and {b.id} in {b.split}" for a, b in pairs]
-    _refuse("pictures of two splits are nearly one picture", faults, "keep one of each pair, or both in one split")
+    _refuse(
+        "pictures of two splits are nearly one picture", faults, "keep one of each pair, or both in one split", KEPT
+    )
     return within
 
 
@@ -173,16 +179,36 @@ def check_sides(studies: Iterable[tuple[str, Sequence[Outlined], int]]) -> None:
 
 def crossed(outlines: Sequence[Outlined], width: int) -> list[str]:
     """Names of left structures that lie clearly to the right of their partners."""
+    # x ascends to the patient's right
+    return [left.name for left, right in paired(outlines) if _middle(left) > _middle(right) + MARGIN * width]
+
+
+def paired(outlines: Sequence[Outlined]) -> list[tuple[Outlined, Outlined]]:
+    """(left, right) of each pair that is there and tells sides."""
     there = {outline.name: outline for outline in outlines}
-    found = []
-    for name, outline in there.items():
-        known = entry(name)
-        if known.side != "left" or known.partner not in there or known.system in CROSSWISE or known.kind == "lesion":
-            continue
-        # x ascends to the patient's right
-        if _middle(outline) > _middle(there[known.partner]) + MARGIN * width:
-            found.append(name)
-    return found
+    kinds = [(outline, entry(name)) for name, outline in there.items()]
+    return [
+        (left, there[kind.partner])
+        for left, kind in kinds
+        if kind.side == "left" and kind.partner in there and kind.system not in CROSSWISE and kind.kind != "lesion"
+    ]
+
+
+def check_share(crossed: Mapping[str, Sequence[str]], of: Mapping[str, int]) -> None:
+    """In no set are sides contradicted in more than MOST_CROSSED of the cases; a single one may be an accident.
+
+    crossed: source -> names of the cases whose pairs contradict their frame; of: source -> how many were checked.
+    """
+    for source, names in crossed.items():
+        allowed = max(1, int(MOST_CROSSED * of[source]))
+        if len(names) > allowed:
+            raise BadInput(
+                "too many cases are labelled the wrong way round for the set's sides to be trusted",
+                where=f"{source}: found {len(names)} of {of[source]} cases whose pairs contradict their frame, wanted "
+                f"{allowed} or fewer: {_some(names)}",
+                next="mirror images or labels, or take these cases out",
+                safe=KEPT,
+            )
 
 
 def check_schema(questions: Iterable[Question], studies: Mapping[str, Stored]) -> None:
@@ -238,7 +264,10 @@ def _middle(outline: Outlined) -> float:
     return outline.low[0] + float(across @ np.arange(len(across)) / across.sum())
 
 
-def _refuse(what: str, faults: Sequence[str], next_step: str) -> None:
+def _refuse(what: str, faults: Sequence[str], next_step: str, safe: str = "nothing was changed") -> None:
     if faults:
-        some = "; ".join(faults[:NAMED]) + ("; …" if len(faults) > NAMED else "")
-        raise BadInput(what, where=f"{len(faults)} found, wanted 0: {some}", next=next_step)
+        raise BadInput(what, where=f"{len(faults)} found, wanted 0: {_some(faults)}", next=next_step, safe=safe)
+
+
+def _some(faults: Sequence[str]) -> str:
+    return "; ".join(faults[:NAMED]) + ("; …" if len(faults) > NAMED else "")

@@ -1,11 +1,11 @@
-"""Is a box right, and how sure is that? Signals calibrated on the validation split, judged on another.
+"""Stage `confidence`: is a box right, and how sure is that? Calibrated on the validation split, judged on another.
 
     python -m components.evaluation.confidence
 
 Each question is answered greedily and by a few samples. A box is right where it meets the one that the rationale points
 at in the same place with an IoU of at least `right_iou`; a box that the rationale doesn't have is left out. Isotonic
-regression makes a probability of each signal; below `threshold` the answer should abstain from pointing. Writes
-calibration.json (what `Calibration` reads), metrics.json and reliability.png.
+regression makes a probability of each signal; below `threshold` the answer abstains from pointing. Writes
+calibration.json (what `urm ask` reads), metrics.json and reliability.png.
 """
 
 import hashlib
@@ -15,102 +15,36 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
+from components.evaluation.confidence_config import ConfidenceConfig
+from components.evaluation.intervals import Resamples, resample
 from components.evaluation.run import Exam, read_exam
 from components.stage import command
 from model.imaging import shards
 from model.interface.boxes import iou
-from model.interface.strict_json import read_json
 from model.interface.writing import replacing, write_text
+from model.vlm import calibration as calibrations
 from model.vlm import checkpoint as folders
+from model.vlm.calibration import SIGNALS, Asked, Calibration
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.confidence import Pointed, pointed
 from model.vlm.engine import roll_out
 from model.vlm.rollout import Rollout
 from model.vlm.sampling import Sampling
 
-Signal = Literal["likelihood", "agreement", "raw"]
-SIGNALS: tuple[Signal, ...] = ("likelihood", "agreement", "raw")
 BINS = 10
-DIGITS = 6
-"""Of a signal: closer ones are alike."""
-
-
-class ConfidenceConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: Path = Path("data")
-    checkpoint: Path = Path("checkpoints/rl")
-    fit: str = "val"
-    """Split that calibration is fitted on."""
-    judge: str = "test"
-    """Split that it is judged on."""
-    signal: Signal = "raw"
-    """What becomes the probability that is written; "raw" joins the two others."""
-    samples: int = Field(default=4, ge=0)
-    """Further answers to each question; 0 leaves agreement out."""
-    temperature: float = Field(default=1.0, gt=0)
-    right_iou: float = Field(default=0.5, gt=0, le=1)
-    threshold: float = Field(default=0.5, ge=0, le=1)
-    """Least probability at which a box is worth showing."""
-    questions: int | None = Field(default=None, ge=1)
-    """Of each split, the first so many; None for all."""
-    seed: int = 0
-    threads: int | None = None
-    out: Path = Path("results/confidence")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     pointed: Pointed
     right: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """A rising step function from a signal to the share of boxes that were right; straight lines between its knots."""
-
-    signal: Signal
-    knots: np.ndarray
-    """float[k], ascending."""
-    shares: np.ndarray
-    """float[k], ascending, in [0, 1]."""
-    threshold: float
-
-    @classmethod
-    def fitted(cls, signal: Signal, raw: Sequence[float], right: Sequence[bool], threshold: float) -> "Calibration":
-        """Isotonic regression; each level of the fit keeps its first and last signal. Raises ValueError on nothing."""
-        from scipy.optimize import isotonic_regression
-
-        if not len(raw):
-            raise ValueError("no boxes to calibrate on")
-        levels, place = np.unique(np.round(raw, DIGITS), return_inverse=True)
-        weights = np.bincount(place)
-        shares = np.bincount(place, np.asarray(right, float)) / weights
-        fit = isotonic_regression(shares, weights=weights.astype(float)).x
-        inner = np.r_[False, (fit[1:-1] == fit[:-2]) & (fit[1:-1] == fit[2:]), False][: len(fit)]
-        return cls(signal, levels[~inner], fit[~inner], threshold)
-
-    def probability(self, one: Pointed) -> float:
-        """That the box is right."""
-        return float(np.interp(round(getattr(one, self.signal), DIGITS), self.knots, self.shares))
-
-    def abstains(self, one: Pointed) -> bool:
-        return self.probability(one) < self.threshold
-
-    def to_json(self) -> dict[str, Any]:
-        told = {"knots": self.knots.tolist(), "shares": self.shares.round(DIGITS).tolist()}
-        return {"signal": self.signal, "threshold": self.threshold} | told
-
-    @classmethod
-    def load(cls, file: Path) -> "Calibration":
-        row = read_json(file)
-        return cls(row["signal"], np.array(row["knots"]), np.array(row["shares"]), row["threshold"])
+    group: str
+    """The head it was about."""
 
 
 def run(config: ConfidenceConfig) -> dict[str, Any]:
@@ -118,19 +52,27 @@ def run(config: ConfidenceConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     shards.verify(config.data)
     checkpoint = folders.load(config.checkpoint)
-    fit, judged = (judge(checkpoint, read_exam(config.data, s, checkpoint), config) for s in (config.fit, config.judge))
+    asked = Asked(checkpoint.digest, checkpoint.contract.digest(), config.samples, config.temperature, config.seed)
+    fit, judged = (
+        judge(checkpoint, read_exam(config.data, split, checkpoint), asked, config)
+        for split in (config.fit, config.judge)
+    )
     right = [one.right for one in judged]
+    resamples = resample([one.group for one in judged], config.draws, config.seed) if judged else None
     figures: dict[str, Any] = {}
-    chosen: Calibration | None = None
+    fitted: dict[str, Calibration] = {}
     for signal in SIGNALS:
         raw = [getattr(one.pointed, signal) for one in fit]
-        calibration = Calibration.fitted(signal, raw, [one.right for one in fit], config.threshold)
+        made = fitted[signal] = Calibration.fitted(signal, raw, [one.right for one in fit], config.threshold, asked)
+        if resamples is None or made.empty:
+            continue
         before = [getattr(one.pointed, signal) for one in judged]
-        after = [calibration.probability(one.pointed) for one in judged]
-        figures[signal] = {"uncalibrated": measured(before, right), "calibrated": measured(after, right)}
-        figures[signal]["shown"] = shown(after, right, config.threshold)
-        chosen = calibration if signal == config.signal else chosen
-    assert chosen
+        after = [made.probability(one.pointed) for one in judged]
+        figures[signal] = {
+            "uncalibrated": measured(before, right, resamples),
+            "calibrated": measured(after, right, resamples),
+            "shown": shown(after, right, config.threshold, resamples),
+        }
     tree = {
         "checkpoint": checkpoint.digest,
         "data": _digest(config.data),
@@ -138,68 +80,97 @@ def run(config: ConfidenceConfig) -> dict[str, Any]:
         "boxes": {"fit": len(fit), "judged": len(judged), "right": sum(right)},
         "signals": figures,
     }
-    write_text(config.out / "calibration.json", json.dumps(chosen.to_json(), indent=1) + "\n")
+    write_text(config.out / calibrations.FILE, json.dumps(fitted[config.signal].to_json(), indent=1) + "\n")
     write_text(config.out / "metrics.json", json.dumps(tree, indent=1) + "\n")
-    draw(config.out / "reliability.png", chosen, judged)
+    draw(config.out / "reliability.png", fitted[config.signal], judged)
     return tree
 
 
-def judge(checkpoint: Checkpoint, exam: Exam, config: ConfidenceConfig) -> list[Judged]:
+def judge(checkpoint: Checkpoint, exam: Exam, asked: Asked, config: ConfidenceConfig) -> list[Judged]:
     """Every box of the greedy answers that the rationale has a counterpart to."""
-    asked = list(zip(exam.prepared, exam.questions, strict=True))[: config.questions]
-    greedy = roll_out(checkpoint, asked, Sampling())
-    again = [pair for pair in asked for _ in range(config.samples)]
-    drawn = roll_out(checkpoint, again, Sampling(temperature=config.temperature, seed=config.seed)) if again else []
+    chosen = spread(len(exam.questions), config.questions)
+    pairs = [(exam.prepared[i], exam.questions[i]) for i in chosen]
+    greedy = roll_out(checkpoint, pairs, Sampling())
+    pointing = [k for k, rollout in enumerate(greedy) if any(step.box for step in rollout.steps)]
+    drawn = roll_out(checkpoint, [pairs[k] for k in pointing for _ in range(asked.samples)], asked.sampling)
     found = []
-    for i, rollout in enumerate(greedy):
-        samples = drawn[i * config.samples : (i + 1) * config.samples]
-        found += list(_judged(rollout, samples, checkpoint, config.right_iou))
+    for n, k in enumerate(pointing):
+        samples = drawn[n * asked.samples : (n + 1) * asked.samples]
+        found += _judged(greedy[k], samples, exam.groups[chosen[k]], checkpoint, config.right_iou)
     return found
 
 
-def _judged(rollout: Rollout, samples: Sequence[Rollout], checkpoint: Checkpoint, right_iou: float) -> list[Judged]:
+def spread(n: int, some: int | None) -> list[int]:
+    """Places of `some` of n, at even distances; all of them where None, or where there are no more."""
+    return list(range(n)) if some is None or some >= n else [i * n // some for i in range(some)]
+
+
+def _judged(
+    rollout: Rollout, samples: Sequence[Rollout], group: str, checkpoint: Checkpoint, right_iou: float
+) -> list[Judged]:
     """The i-th box against the i-th of the rationale, as in `metrics`; boxes drawn in vain keep their place."""
     targets = [rollout.prepared.frame.to_model(r.box) for r in rollout.question.rationale if r.box]
     drawn = [step.box for step in rollout.steps if step.box or step.flaw]
     sure = iter(pointed(rollout, samples, checkpoint.vocabulary))
     known = [(box, next(sure) if box else None) for box in drawn]
-    return [Judged(p, iou(t, b) >= right_iou) for t, (b, p) in zip(targets, known, strict=False) if b and p]
+    return [Judged(p, iou(t, b) >= right_iou, group) for t, (b, p) in zip(targets, known, strict=False) if b and p]
 
 
-def measured(chances: Sequence[float], right: Sequence[bool]) -> dict[str, Any]:
+def measured(chances: Sequence[float], right: Sequence[bool], resamples: Resamples) -> dict[str, Any]:
     """Brier score, expected calibration error in `BINS` equal bins, the chance that a right box outranks a wrong."""
     p, y = np.asarray(chances, float), np.asarray(right, float)
-    if not len(p):
-        return {"brier": None, "ece": None, "auroc": None, "n": 0}
-    ece = sum(n / len(p) * abs(said - was) for said, was, n in reliability(p, y))
-    good, bad = p[y == 1], p[y == 0]
-    wins = (good[:, None] > bad).mean() + (good[:, None] == bad).mean() / 2 if len(good) and len(bad) else None
-    auroc = None if wins is None else round(float(wins), 4)
-    return {"brier": round(float(((p - y) ** 2).mean()), 4), "ece": round(float(ece), 4), "auroc": auroc, "n": len(p)}
+    return {
+        "brier": resamples.ratio((p - y) ** 2, np.ones(len(p))).to_json(),
+        "ece": resamples.any(lambda counts: calibration_error(p, y, counts)).to_json(),
+        "auroc": resamples.any(lambda counts: outranking(p, y, counts)).to_json(),
+    }
+
+
+def calibration_error(p: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """float[draws]: over bins, the distance of mean probability and share that was right, weighted by boxes.
+
+    counts: float[draws, boxes], how often each counts.
+    """
+    inside = np.eye(BINS)[_bins(p)]
+    return np.abs((counts * (p - y)) @ inside).sum(1) / counts.sum(1)
+
+
+def outranking(p: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """float[draws]: area under the ROC curve, ties counting half; NaN where all are right or all wrong."""
+    good, bad = y == 1, y == 0
+    wins = (p[good][:, None] > p[bad]) + (p[good][:, None] == p[bad]) / 2
+    pairs = counts[:, good].sum(1) * counts[:, bad].sum(1)
+    won = ((counts[:, good] @ wins) * counts[:, bad]).sum(1)
+    return np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
 
 
 def reliability(p: np.ndarray, y: np.ndarray) -> list[tuple[float, float, int]]:
     """(mean probability, share that was right, boxes) of each bin that holds any."""
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
+    bins = _bins(p)
     return [(float(p[bins == b].mean()), float(y[bins == b].mean()), int((bins == b).sum())) for b in np.unique(bins)]
 
 
-def shown(chances: Sequence[float], right: Sequence[bool], threshold: float) -> dict[str, Any]:
+def _bins(p: np.ndarray) -> np.ndarray:
+    return np.minimum((p * BINS).astype(int), BINS - 1)
+
+
+def shown(chances: Sequence[float], right: Sequence[bool], threshold: float, resamples: Resamples) -> dict[str, Any]:
     """What abstaining does: the share of boxes shown, and of those how many are right, against all."""
     p, y = np.asarray(chances, float), np.asarray(right, float)
-    kept = p >= threshold
-    share = round(float(kept.mean()), 4) if len(p) else None
-    of = {
-        name: round(float(y[mask].mean()), 4) if mask.any() else None
-        for name, mask in (("right", kept), ("right_of_all", p >= 0))
+    kept, everyone = (p >= threshold).astype(float), np.ones(len(p))
+    return {
+        "threshold": threshold,
+        "coverage": resamples.ratio(kept, everyone).to_json(),
+        "right": resamples.ratio(y * kept, kept).to_json(),
+        "right_of_all": resamples.ratio(y, everyone).to_json(),
     }
-    return {"threshold": threshold, "coverage": share, **of}
 
 
 def draw(file: Path, calibration: Calibration, judged: Sequence[Judged]) -> None:
     """The reliability diagram of the judged split, before and after."""
     from matplotlib.figure import Figure
 
+    judged = [] if calibration.empty else judged
     y = np.array([one.right for one in judged], float)
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()

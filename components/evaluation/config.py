@@ -1,4 +1,4 @@
-"""What an evaluation does and with what."""
+"""What an evaluation and an audit do and with what."""
 
 from pathlib import Path
 
@@ -28,3 +28,22 @@ class EvaluateConfig(BaseModel):
     """Threads of the one process that answers; all cores by default."""
     out: Path = Path("results/evaluate")
     """Where metrics.json, table.md and traces.jsonl.gz go."""
+
+
+class AuditConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Path("data")
+    checkpoint: Path = Path("checkpoints/rl")
+    split: str = "test"
+    questions: tuple[int, int] = (150, 100)
+    """About images and about volumes, drawn by head; all of them where there are fewer."""
+    max_tokens: int = Field(default=160, ge=16)
+    """Sampled tokens an answer may have."""
+    draws: int = Field(default=2000, ge=100)
+    """Bootstrap resamples, over heads."""
+    seed: int = 0
+    """Of the questions drawn, of what is put elsewhere, and of the resamples."""
+    threads: int | None = None
+    """All cores by default."""
+    out: Path = Path("results/audit")

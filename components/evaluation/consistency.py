@@ -1,9 +1,9 @@
-"""Slice and volume: does a question point at the same place on the slice as in the volume it was cut from?
+"""Stage `consistency`: does a question point at the same place on a slice as in the volume it was cut from?
 
     python -m components.evaluation.consistency
 
-Each question about a volume is asked; where its first box is a cuboid, the same question is asked about that cuboid's
-middle slice as an image of its own, windowed by itself. The metric is the IoU, in the slice's plane and in source
+The evaluation's answers about volumes are read; where one points, the same question is asked about the middle slice of
+its first cuboid, as an image of its own, windowed by itself. The metric is the IoU, in the slice's plane and in source
 voxels, of the box said on the slice with the cuboid's projection (arXiv 2606.11740, slice-wise boxes); a slice that is
 answered without a box counts 0. Questions whose words hold boxes are left out: they mean another place on a slice.
 """
@@ -13,13 +13,13 @@ import os
 import sys
 from dataclasses import replace
 from math import floor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
+from components.evaluation import traces
+from components.evaluation.consistency_config import ConsistencyConfig
 from components.evaluation.intervals import resample
 from components.evaluation.run import read_exam
 from components.stage import command
@@ -28,54 +28,35 @@ from model.imaging.frame import SHOWN, Frame
 from model.imaging.prepare import Prepared, prepare
 from model.imaging.volume import Volume
 from model.interface.boxes import Box, iou
+from model.interface.errors import Integrity
+from model.interface.trace import Trace
 from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
+from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
 from model.vlm.sampling import Sampling
 
 
-class ConsistencyConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: Path = Path("data")
-    checkpoint: Path = Path("checkpoints/rl")
-    split: str = "test"
-    questions: int | None = Field(default=None, ge=1)
-    """The first so many; None for all."""
-    draws: int = Field(default=2000, ge=100)
-    """Bootstrap resamples, over heads."""
-    seed: int = 0
-    threads: int | None = None
-    out: Path = Path("results/consistency")
-
-
 def run(config: ConsistencyConfig) -> dict[str, Any]:
-    """Ask twice, compare, write; what metrics.json holds."""
+    """Ask about slices, compare with what was said about volumes, write; what metrics.json holds."""
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     shards.verify(config.data)
     checkpoint = folders.load(config.checkpoint)
     exam = read_exam(config.data, config.split, checkpoint)
+    said = answers_of(config, checkpoint)
     rows = [
-        (prepared, question, group)
+        (prepared, question, group, said[question.id])
         for prepared, question, group in zip(exam.prepared, exam.questions, exam.groups, strict=True)
-        if prepared.dimension == 3 and not question.regions
-    ][: config.questions]
-    traces = answer(checkpoint, [(prepared, question) for prepared, question, _ in rows], Sampling())
-    pairs = [
-        (row, box, prepare(slice_of(row[0], box), checkpoint.contract))
-        for row, trace in zip(rows, traces, strict=True)
-        if (box := next((step.box for step in trace.steps if step.box), None))
+        if prepared.dimension == 3 and not question.regions and question.id in said
     ]
-    asked = [(cut, replace(question, dimension=2)) for (_, question, _), _, cut in pairs]
+    pairs = [(row, box, prepare(slice_of(row[0], box), checkpoint.contract)) for row in rows if (box := _first(row[3]))]
+    again = answer(checkpoint, [(cut, replace(row[1], dimension=2)) for row, _, cut in pairs], Sampling())
     overlaps, same = [], []
-    again = answer(checkpoint, asked, Sampling())
-    first = {question.id: trace.answer.choice for (_, question, _), trace in zip(rows, traces, strict=True)}
-    for ((prepared, question, _), box, cut), trace in zip(pairs, again, strict=True):
-        flat = next((step.box for step in trace.steps if step.box), None)
+    for ((prepared, _, _, before), box, cut), trace in zip(pairs, again, strict=True):
+        flat = _first(trace)
         overlaps.append(agreement(prepared.frame, box, cut.frame, flat) if flat else 0.0)
-        same.append(trace.answer.choice is not None and trace.answer.choice == first[question.id])
-    groups = [group for (_, _, group), _, _ in pairs]
-    resamples = resample(groups, config.draws, config.seed) if groups else None
+        same.append(trace.answer.choice is not None and trace.answer.choice == before.answer.choice)
+    resamples = resample([group for (_, _, group, _), _, _ in pairs], config.draws, config.seed) if pairs else None
     ones = np.ones(len(pairs))
     tree = {
         "checkpoint": checkpoint.digest,
@@ -87,6 +68,27 @@ def run(config: ConsistencyConfig) -> dict[str, Any]:
     }
     write_text(config.out / "metrics.json", json.dumps(tree, indent=1) + "\n")
     return tree
+
+
+def answers_of(config: ConsistencyConfig, checkpoint: Checkpoint) -> dict[str, Trace]:
+    """The checkpoint's answers in the evaluation, by question. Raises Integrity where another checkpoint gave them."""
+    found = {
+        one.trace.question_id: one.trace
+        for one in traces.read(config.traces)
+        if (one.checkpoint, one.split, one.blank) == (config.name, config.split, False)
+    }
+    if other := next((t for t in found.values() if t.versions.get("checkpoint") != checkpoint.digest), None):
+        raise Integrity(
+            "the evaluation's answers are another checkpoint's",
+            where=f"{config.traces.name}, checkpoint {config.name}: found {other.versions.get('checkpoint', '')[:12]}, "
+            f"wanted {checkpoint.digest[:12]}",
+            next="dvc repro evaluate",
+        )
+    return found
+
+
+def _first(trace: Trace) -> Box | None:
+    return next((step.box for step in trace.steps if step.box), None)
 
 
 def slice_of(prepared: Prepared, box: Box) -> Volume:

@@ -1,11 +1,11 @@
 """95 % intervals: percentile bootstrap over studies, never over questions.
 
 Questions about one head stand or fall together, so the unit drawn with replacement is the cluster (the
-head a study was cut from). Every metric here is a ratio of sums, which makes a resample one matrix
+head a study was cut from). Nearly every metric is a ratio of sums, which makes a resample one matrix
 product; drawing the clusters once for all metrics and checkpoints makes differences paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ class Interval:
     """Questions, or boxes for a metric of boxes."""
 
     def to_json(self) -> dict[str, float | int | None]:
-        return {"value": _tidy(self.value), "low": _tidy(self.low), "high": _tidy(self.high), "n": self.n}
+        return {"value": tidy(self.value), "low": tidy(self.low), "high": tidy(self.high), "n": self.n}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,21 @@ class Resamples:
         low, high = np.percentile(drawn, TAILS)
         return Interval(value, float(low), float(high), n)
 
+    def any(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval:
+        """A metric that is no ratio of sums.
+
+        metric: from how often each question counts, float[draws, questions], to float[draws], NaN where undefined.
+        """
+        n = len(self.clusters)
+        value = float(metric(np.ones((1, n)))[0]) if n else np.nan
+        if np.isnan(value):
+            return Interval(None, None, None, n)
+        if self.weights.shape[1] < 2:
+            return Interval(value, None, None, n)
+        drawn = metric(self.weights[:, self.clusters])
+        low, high = np.percentile(drawn[~np.isnan(drawn)], TAILS)
+        return Interval(value, float(low), float(high), n)
+
 
 def resample(groups: Sequence[str], draws: int, seed: int) -> Resamples:
     """Draw clusters with replacement, `draws` times.
@@ -66,5 +81,6 @@ def resample(groups: Sequence[str], draws: int, seed: int) -> Resamples:
     return Resamples(clusters, weights.astype(np.float64))
 
 
-def _tidy(value: float | None) -> float | None:
+def tidy(value: float | None) -> float | None:
+    """As it is published: to the fourth place."""
     return None if value is None else round(value, 4)

@@ -1,29 +1,31 @@
 """From scored questions to the numbers that are published: `metrics.json` and the table made of it.
 
     checkpoint -> split -> "2d" | "3d" -> metric -> {"value", "low", "high", "n"}
-                                       -> "by_family" | "by_contrast" | "by_kind" -> slice -> metric -> …
+                                       -> "by_family" | "by_contrast" | … -> slice -> metric -> …
+                                       -> "selective" -> see `selective.selective`
     "difference" -> "rl - sft" -> split -> "2d" | "3d" -> metric -> …
 
 Beside `accuracy` stand `baseline_majority` (never looks) and `baseline_blank` (the same checkpoint, asked
 about a blank picture).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from components.evaluation.intervals import Resamples
 from components.evaluation.metrics import METRICS, Count, Scored
+from components.evaluation.selective import selective
 
 Tree = dict[str, Any]
 
-SLICES: dict[str, Callable[[Scored], str]] = {
-    "by_family": lambda row: row.family,
-    "by_contrast": lambda row: row.contrast,
-    "by_kind": lambda row: row.kind,
-}
-COMPARED = tuple(metric for metric in METRICS if metric != "centre_error_mm")
+IN_FULL = ("family", "contrast", "kind")
+"""Slices told by every metric; the others by `IN_SHORT`."""
+IN_SHORT = ("modality", "anatomy", "lesion_size", "subject", "training")
+SHORT = ("accuracy", "box_iou", "hit_50", "side_correct")
+SLICES = tuple(f"by_{kind}" for kind in IN_FULL + IN_SHORT)
+COMPARED = tuple(metric for metric in METRICS if metric not in ("centre_error_mm", "accuracy_answered"))
 """Metrics whose count depends on the question alone, so that two checkpoints' answers pair up."""
 
 TABLE = {
@@ -33,8 +35,10 @@ TABLE = {
     "localisation_iou": "IoU, localisation",
     "lesion_iou": "IoU, lesions",
     "box_iou": "IoU, all boxes",
+    "hit_50": "boxes of IoU .5 and more",
     "z_overlap": "z-range overlap",
     "centre_error_mm": "centre error, mm",
+    "side_correct": "boxes on the right side",
     "valid_format": "valid format",
     "crops": "crops an answer",
 }
@@ -47,9 +51,12 @@ def by_dimension(rows: Sequence[Scored], baselines: Mapping[str, Sequence[Count]
     baselines: by name, a (sum, count) a row.
     """
     columns = _columns(rows) | {name: np.array(counts, float) for name, counts in baselines.items()}
+    short = {name: column for name, column in columns.items() if name in SHORT or name in baselines}
     return {
         f"{dimension}d": _metrics(columns, resamples, _where(rows, dimension))
-        | {name: _slices(rows, columns, resamples, dimension, of) for name, of in SLICES.items()}
+        | {"selective": _selective(rows, dimension)}
+        | {f"by_{kind}": _slices(rows, columns, resamples, dimension, kind) for kind in IN_FULL}
+        | {f"by_{kind}": _slices(rows, short, resamples, dimension, kind) for kind in IN_SHORT}
         for dimension in sorted({row.dimension for row in rows})
     }
 
@@ -111,14 +118,20 @@ def _where(rows: Sequence[Scored], dimension: int) -> np.ndarray:
     return np.array([row.dimension == dimension for row in rows])
 
 
+def _selective(rows: Sequence[Scored], dimension: int) -> Tree:
+    """Of the questions whose answer is known."""
+    known = [row for row in rows if row.dimension == dimension and row.counts["accuracy"][1]]
+    return selective([row.confidence for row in known], [row.counts["accuracy"][0] == 1 for row in known])
+
+
 def _slices(
     rows: Sequence[Scored],
     columns: Mapping[str, np.ndarray],
     resamples: Resamples,
     dimension: int,
-    of: Callable[[Scored], str],
+    kind: str,
 ) -> Tree:
-    names = np.array([of(row) for row in rows])
+    names = np.array([row.slices[kind] for row in rows])
     inside = _where(rows, dimension)
     return {
         str(name): _metrics(columns, resamples, inside & (names == name))

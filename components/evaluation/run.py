@@ -29,9 +29,11 @@ from components.stage import command
 from model.imaging import shards
 from model.imaging.frame import Frame
 from model.imaging.prepare import Prepared, blank, prepare
+from model.interface.grammar import beside_choice
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.interface.writing import write_text
+from model.learning.matching import exact
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
@@ -53,7 +55,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """Write the stage's files and return what metrics.json holds."""
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     shards.verify(config.data)
-    usual = majority(shards.read_questions(config.data, "train"))
+    train = shards.read_questions(config.data, "train")
+    usual, seen = majority(train), {_likeness(question) for question in train}
     tree: dict[str, Any] = {"digests": _digests(config)}
     scored: dict[tuple[str, str], list[Scored]] = {}
     answers: list[Answered] = []
@@ -63,7 +66,10 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         for split in config.splits:
             exam = read_exam(config.data, split, checkpoint)
             given = _ask(f"{name}, {split}", checkpoint, exam, exam.prepared, config)
-            rows = scored[name, split] = [score(q, p.frame, t, g) for q, p, t, g in _together(exam, given)]
+            rows = scored[name, split] = [
+                score(q, p.frame, t, g, modality=p.volume.modality, trained=_likeness(q) in seen)
+                for q, p, t, g in _together(exam, given)
+            ]
             answers += _answered(name, split, exam, given)
             letters = {"baseline_majority": [majority_letter(usual, question) for question in exam.questions]}
             if split in config.blank_splits:
@@ -78,10 +84,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def read_exam(data: Path, split: str, checkpoint: Checkpoint) -> Exam:
-    """Open questions are left out: nobody here marks words."""
     studies = {study.id: study for study in shards.read_studies(data, split)}
     seen = {name: prepare(study.volume, checkpoint.contract) for name, study in studies.items()}
-    questions = [question for question in shards.read_questions(data, split) if question.options]
+    questions = [question for question in shards.read_questions(data, split) if question.study in studies]
     return Exam(questions, [seen[q.study] for q in questions], [studies[q.study].group for q in questions])
 
 
@@ -104,14 +109,25 @@ def _ask(
     return given
 
 
+def _likeness(question: Question) -> tuple[int, str, str]:
+    """What training has to have asked for a question to be of its distribution."""
+    return question.dimension, question.family, question.contrast
+
+
+def right(question: Question, trace: Trace) -> bool | None:
+    """Of an open question: in the very words, once normalised. None where the truth is not known."""
+    if question.reply:
+        return bool(exact(beside_choice(trace.answer), question.reply))
+    return None if question.letter is None else trace.answer.choice == question.letter
+
+
 def _together(exam: Exam, given: Sequence[Trace]) -> zip:
     return zip(exam.questions, exam.prepared, given, exam.groups, strict=True)
 
 
 def _answered(name: str, split: str, exam: Exam, given: Sequence[Trace], *, is_blank: bool = False) -> list[Answered]:
     return [
-        Answered(name, split, is_blank, None if q.letter is None else trace.answer.choice == q.letter, trace)
-        for q, trace in zip(exam.questions, given, strict=True)
+        Answered(name, split, is_blank, right(q, trace), trace) for q, trace in zip(exam.questions, given, strict=True)
     ]
 
 

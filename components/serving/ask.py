@@ -4,6 +4,7 @@ Nothing is written. The file's name goes into no result: the study is known by t
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from string import ascii_uppercase
 
 from pydantic import ValidationError
 
+from components.serving.grounding import Grounding, answers, read_calibration
 from model.imaging.prepare import Prepared, prepare
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.read import read_volume
@@ -34,14 +36,16 @@ def ask(
     options: tuple[str, ...] = (),
     declared: Declared | None = None,
     override: tuple[str, ...] = (),
-) -> tuple[Trace, Prepared, Question]:
+    calibration: Path | None = None,
+) -> tuple[Trace, Prepared, Question, Grounding]:
     """Ask a checkpoint about a file; greedy decoding. Raises BadInput (file, words) or Integrity (checkpoint).
 
-    declared: what the file doesn't say; override: see `Contract.overridden`, without spaces, told in the trace.
+    declared: what the file doesn't say; override: see `Contract.overridden`, without spaces, told in the trace;
+    calibration: file of a `Calibration`, if there is one.
     """
     volume, asked = question_about(file, question, options, declared)
-    trace, prepared = answered(checkpoint_folder, volume, asked, override)
-    return trace, prepared, asked
+    trace, prepared, grounding = answered(checkpoint_folder, volume, asked, override, calibration)
+    return trace, prepared, asked, grounding
 
 
 def question_about(
@@ -69,20 +73,28 @@ def questions_about(
 
 
 def answered(
-    checkpoint_folder: Path, volume: Volume, asked: Question, override: tuple[str, ...] = ()
-) -> tuple[Trace, Prepared]:
+    checkpoint_folder: Path,
+    volume: Volume,
+    asked: Question,
+    override: tuple[str, ...] = (),
+    calibration: Path | None = None,
+) -> tuple[Trace, Prepared, Grounding]:
     """The second half of `ask`."""
     from model.vlm import checkpoint as checkpoints
-    from model.vlm.engine import answer
-    from model.vlm.sampling import Sampling
+    from model.vlm.engine import Engine
+    from model.vlm.features import Features
 
+    calibrated = read_calibration(calibration)
     checkpoint = checkpoints.load(checkpoint_folder)
     checkpoint = replace(checkpoint, contract=overridden(checkpoint.contract, override))
     prepared = prepare(volume, checkpoint.contract)
-    [trace] = answer(checkpoint, [(prepared, asked)], Sampling())
+    began = time.perf_counter()
+    engine = Engine(checkpoint, features=Features(0), studies=1)
+    [(trace, grounding)] = answers(engine, prepared, [asked], calibrated)
+    trace = replace(trace, seconds=time.perf_counter() - began)
     if override:
         trace = replace(trace, versions=trace.versions | {OVERRIDDEN: " ".join(override)})
-    return trace, prepared
+    return trace, prepared, grounding
 
 
 def overridden(contract: Contract, changes: Sequence[str]) -> Contract:

@@ -1,6 +1,9 @@
-"""From sealed shards to training rows: study prepared once, encoded once, its questions as branches."""
+"""From sealed shards to training rows: study prepared once, encoded once, its questions as branches.
 
-from collections.abc import Sequence
+A question about no study (the text-only rows of UniReason-Med-Data) is a row of its own, without pictures.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.training.sampler import Item
 from model.imaging import shards
 from model.imaging.crop import crop
 from model.imaging.prepare import Prepared, prepare
@@ -27,6 +31,12 @@ class Case:
 
     prepared: Prepared
     questions: list[Question]
+    place: int = 0
+    """In the split, over all workers."""
+
+
+Encode = Callable[[Sequence[np.ndarray]], list[Tensor]]
+"""Pictures -> float[tokens, hidden] of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +63,56 @@ def cases(
 
     closed: only questions with options, whose answers a reward can compare.
     """
+    asked = _by_study(folder, split, closed=closed)
+    return [
+        Case(prepare(study.volume, checkpoint.contract), asked[study.id], place)
+        for place, study in enumerate(shards.read_studies(folder, split))
+        if place % world == rank and study.id in asked
+    ]
+
+
+def examples(
+    folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1, encode: Encode | None = None
+) -> tuple[list[Item], dict[int, Example]]:
+    """(every study of the split that is asked about, this worker's rows by place); text alone comes last."""
+    asked = _by_study(folder, split)
+    items, mine, count = [], {}, 0
+    for place, study in enumerate(shards.read_studies(folder, split)):
+        count += 1
+        if study.id in asked:
+            questions = asked[study.id]
+            families = tuple(question.family for question in questions)
+            items.append(Item(place, "images" if study.volume.dimension == 2 else "volumes", families))
+            if place % world == rank:
+                mine[place] = example(Case(prepare(study.volume, checkpoint.contract), questions), checkpoint, encode)
+    for place, question in enumerate(asked.get("", ()), count):
+        items.append(Item(place, "text", (question.family,)))
+        if place % world == rank:
+            mine[place] = text_example(question, checkpoint)
+    return items, mine
+
+
+def _by_study(folder: Path, split: str, *, closed: bool = False) -> dict[str, list[Question]]:
     asked: dict[str, list[Question]] = {}
     for question in shards.read_questions(folder, split):
         if question.options or not closed:
             asked.setdefault(question.study, []).append(question)
-    mine = []
-    for i, study in enumerate(shards.read_studies(folder, split)):
-        if i % world == rank and study.id in asked:
-            mine.append(Case(prepare(study.volume, checkpoint.contract), asked[study.id]))
-    return mine
+    return asked
+
+
+def text_example(question: Question, checkpoint: Checkpoint) -> Example:
+    """A question about nothing that is shown: its teacher's boxes are written as they stand."""
+    vocabulary = checkpoint.vocabulary
+    shared = open_study(vocabulary, [], question.dimension, checkpoint.contract)
+    branch = ask(shared, vocabulary, question_text(question, question.regions))
+    unseen = [[] for _ in question.rationale]
+    told = answer_of(question, question.regions)
+    reason(branch, vocabulary, question.rationale, unseen, told, flat=question.dimension == 2)
+    return Example(shared, [], [branch], [[]], question.dimension)
 
 
 @torch.no_grad()
-def example(case: Case, checkpoint: Checkpoint) -> Example:
+def example(case: Case, checkpoint: Checkpoint, encode: Encode | None = None) -> Example:
     """Encode a study, and lay out every question with its teacher's rationale and crops."""
     prepared, contract, vocabulary = case.prepared, checkpoint.contract, checkpoint.vocabulary
     flat = prepared.dimension == 2
@@ -81,7 +128,7 @@ def example(case: Case, checkpoint: Checkpoint) -> Example:
         branches.append(branch)
         shown.append([picture for pictures in crops for picture in pictures])
     pictures: list[np.ndarray] = [*prepared.slices, *(picture for some in shown for picture in some)]
-    encoded = iter(features_of(checkpoint.vlm, pictures, contract))
+    encoded = iter(encode(pictures) if encode else features_of(checkpoint.vlm, pictures, contract))
     return Example(
         shared,
         [next(encoded) for _ in prepared.slices],

@@ -2,53 +2,43 @@
 
 The run's name holds a digest of params, inputs and code: the same training goes on where it stopped,
 anything else changed is another run. What is published is no longer kept: asked again, it is made again.
+States are ours (`states`), not Ray's: they are verified, and another's damage to one costs the steps since the one
+before. Ray starts the workers, and starts them again when one dies or their number changes.
 """
 
 import hashlib
 import json
 import shutil
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from components.cluster import cluster
-from components.training import progress
+from components.training import estimate, ownership, strategies
+from components.training.config import TrainingConfig
 from components.training.progress import Position
+from components.training.states import States
+from components.training.strategies import trainable
 from model.imaging import shards
 from model.interface.errors import Failure
 from model.interface.writing import write_text
-from model.vlm import checkpoint as folders
-from model.vlm.backbone import freeze_tower
 from model.vlm.checkpoint import Checkpoint
+
+__all__ = ["TrainingConfig", "Workers", "code", "curves", "launch", "run_key", "trainable"]
 
 STORAGE = Path(".cache/ray")
 HEARD = "progress.txt"
-"""What the first worker says, beside its checkpoints: a worker's own stderr may be on another machine."""
-
-
-class TrainingConfig(BaseModel):
-    """What every training has; a stage adds its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: Path = Path("data")
-    out: Path
-    results: Path
-    micro_tokens: int = Field(default=4096, ge=1)
-    """Tokens that go through the model together; a longer row goes alone."""
-    workers: int = Field(default=2, ge=1)
-    threads: int = Field(default=1, ge=1)
-    """Of each worker."""
-    gpu: bool = False
-
+"""What the first worker says, beside its states: a worker's own stderr may be on another machine."""
+BEAT = "driver.txt"
+DECIDES_NOTHING = {"workers", "threads", "out", "results", "address", "device_gb", "keep", "features_gb"}
+"""Fields that a run may be gone on with otherwise."""
 
 Loop = Callable[[Checkpoint, Any, "Workers", Any, Any], Position]
 """(checkpoint, config, workers, saves, curves) -> where the training ended."""
@@ -71,44 +61,62 @@ def code(root: Path = Path(__file__).parents[2]) -> str:
 def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[str, Any]:
     """Train a stage and publish its checkpoint; what its metrics file holds.
 
-    start: the config's field that names the checkpoint the training starts from.
+    start: the config's field that names the checkpoint the training starts from. Raises Conflict where another
+    process trains the stage, BadInput where it can't fit the device that the config states.
     """
-    begin: Path = getattr(config, start)
-    shards.verify(config.data)
-    same = config.model_dump(exclude={"workers", "threads", "out", "results"})
-    key = run_key(stage, same, folders.verify(begin), (config.data / "manifest.json").read_text(), code())
-    heard = STORAGE.resolve() / f"{stage}-{key}" / HEARD
+    label = stage if config.profile == "tiny" else f"{stage}.{config.profile}"
+    with ownership.sole_driver(STORAGE.resolve(), label):
+        begin: Path = getattr(config, start)
+        if config.device_gb:
+            estimate.check(stage, begin, config)
+        shards.verify(config.data)
+        same = config.model_dump(exclude=DECIDES_NOTHING)
+        key = run_key(stage, same, strategies.vouched(begin), (config.data / "manifest.json").read_text(), code())
+        run = STORAGE.resolve() / f"{label}-{key}"
+        states = States(run / "states", config.keep, config.best)
+        _fit(stage, run, states, _work(stage, start, config, train, run, key), config)
+        state = states.chosen(_tell)
+        assert state is not None  # every training saves after its last step
+        digest, position = strategies.publish(begin, config, state, config.out)
+        metrics = {"checkpoint": digest, "steps": position.step, "tokens": position.tokens, **position.notes}
+        write_text(config.results, json.dumps(metrics, indent=1) + "\n")
+        shutil.rmtree(run)
+        return metrics
+
+
+def _work(stage: str, start: str, config: TrainingConfig, train: Loop, run: Path, key: str) -> Callable[[], None]:
+    """What each worker does."""
     # workers run in another folder, and a stage's classes may live in `__main__`: the class travels, with plain values
-    cls, told = type(config), config.model_dump(mode="json") | {start: str(begin.resolve())}
+    cls, begin = type(config), getattr(config, start)
+    told = config.model_dump(mode="json") | {start: str(begin.resolve() if begin.exists() else begin)}
     told["data"] = str(config.data.resolve())
 
     def work() -> None:
         import ray.train
 
+        ownership.follow(run / BEAT)
         context, here = ray.train.get_context(), cls.model_validate(told)
         torch.set_num_threads(here.threads)
-        checkpoint = folders.load(getattr(here, start), "cuda" if here.gpu else "cpu")
+        checkpoint = strategies.open_base(getattr(here, start), here, "cuda" if here.gpu else "cpu")
         workers = Workers(context.get_world_rank(), context.get_world_size())
-        train(checkpoint, here, workers, RaySaves(heard, workers), curves(stage, key, here, workers.rank))
+        saves = RaySaves(run / HEARD, workers, States(run / "states", here.keep, here.best))
+        train(checkpoint, here, workers, saves, curves(stage, key, here, workers.rank))
 
-    state = _fit(stage, heard, work, config)
-    metrics = _finish(state, begin, config.out, config.results)
-    shutil.rmtree(heard.parent)
-    return metrics
+    return work
 
 
-def _fit(stage: str, heard: Path, work: Callable[[], None], config: TrainingConfig) -> Path:
-    """Run it under Ray Train; the folder of the last state (see `progress`)."""
-    name, storage = heard.parent.name, heard.parent.parent
-    with cluster(num_cpus=config.workers):
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+def _fit(stage: str, run: Path, states: States, work: Callable[[], None], config: TrainingConfig) -> None:
+    """Run it under Ray Train."""
+    with cluster(num_cpus=config.most, address=config.address):
+        from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
 
-        for old in storage.glob(f"{stage}-*"):
-            if old.name != name:
+        for old in run.parent.glob(f"{run.name.rpartition('-')[0]}-*"):
+            if old != run:
                 shutil.rmtree(old)
-        heard.parent.mkdir(parents=True, exist_ok=True)
-        heard.write_text("")
+        shutil.rmtree(run / "ray", ignore_errors=True)  # an attempt's own files: states are elsewhere
+        run.mkdir(parents=True, exist_ok=True)
+        (run / HEARD).write_text("")
         trainer = TorchTrainer(
             work,
             torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
@@ -118,41 +126,28 @@ def _fit(stage: str, heard: Path, work: Callable[[], None], config: TrainingConf
                 resources_per_worker={"GPU": 1} if config.gpu else {"CPU": 1},
             ),
             run_config=RunConfig(
-                name=name,
-                storage_path=str(storage),
-                failure_config=FailureConfig(max_failures=3),
-                checkpoint_config=CheckpointConfig(num_to_keep=2),
+                name="attempt", storage_path=str(run / "ray"), failure_config=FailureConfig(max_failures=3)
             ),
         )
-        with _repeating(heard):
+        with ownership.beating(run / BEAT), _repeating(run / HEARD):
             try:
-                result = trainer.fit()
+                trainer.fit()
             except TrainingFailedError as error:
-                reasons = [line for line in str(error).splitlines() if line.strip()]
+                last = states.last()
                 raise Failure(
-                    f"{stage} did not finish: {reasons[-1].strip()[:200] if reasons else 'a worker died'}",
-                    where=f"{STORAGE}/{name}",
-                    safe="the last checkpoint is kept",
+                    f"{stage} did not finish: {_reason(error)}",
+                    where=f"{STORAGE}/{run.name}",
+                    safe=f"the state of {last.name} is kept" if last else "nothing was trained yet, or changed",
                     next=f"urm train {stage} goes on from it",
                 ) from error
-    assert result.checkpoint is not None  # every training saves after its last step
-    return Path(result.checkpoint.path)
 
 
-def _finish(state: Path, base: Path, out: Path, results: Path) -> dict[str, Any]:
-    """Turn the last state of a training into a checkpoint folder and a metrics file."""
-    checkpoint = folders.load(base)
-    freeze_tower(checkpoint.vlm)
-    trained = trainable(checkpoint)
-    position = progress.read(state, trained, torch.optim.AdamW(trained.values()))
-    digest = folders.save(checkpoint, out)
-    metrics = {"checkpoint": digest, "steps": position.step, "tokens": position.tokens, **position.notes}
-    write_text(results, json.dumps(metrics, indent=1) + "\n")
-    return metrics
-
-
-def trainable(checkpoint: Checkpoint) -> dict[str, torch.nn.Parameter]:
-    return {name: p for name, p in checkpoint.vlm.named_parameters() if p.requires_grad}
+def _reason(error: Exception) -> str:
+    """Who failed, and its last words."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    rank, told = next(iter(sorted(failures.items())), (None, error))
+    lines = [line.strip() for line in str(told).splitlines() if line.strip()]
+    return f"{'' if rank is None else f'worker {rank}: '}{lines[-1][:200] if lines else 'it died'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +157,10 @@ class Workers:
 
 
 class RaySaves:
-    """States kept by Ray Train: a save is a barrier, every worker calls it."""
+    """A run's states, written by its first worker. A save is a barrier: every worker calls it."""
 
-    def __init__(self, heard: Path, workers: Workers) -> None:
-        self.heard, self.workers = heard, workers
+    def __init__(self, heard: Path, workers: Workers, states: States) -> None:
+        self.heard, self.workers, self.states = heard, workers, states
 
     def say(self, line: str) -> None:
         """One line of progress, from the first worker."""
@@ -174,21 +169,16 @@ class RaySaves:
                 file.write(line + "\n")
 
     def last(self) -> Path | None:
-        import ray.train
+        """The newest whole state."""
+        return self.states.last(self.say)
 
-        found = ray.train.get_checkpoint()
-        return Path(found.path) if found else None
-
-    def save(self, write: Any, metrics: dict[str, float], *, first: bool) -> None:
+    def save(self, write: Callable[[Path], None], metrics: Mapping[str, float], *, first: bool) -> None:
         """write: fills a folder; called on the first worker only."""
         import ray.train
 
-        if not first:
-            ray.train.report(metrics)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder))
-            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+        if first:
+            self.states.write(write, metrics)
+        ray.train.report(dict(metrics))
 
 
 def curves(stage: str, key: str, config: BaseModel, rank: int) -> Any:
@@ -198,6 +188,10 @@ def curves(stage: str, key: str, config: BaseModel, rank: int) -> Any:
     from components.tracking import Curves
 
     return Curves(stage, key, config.model_dump(mode="json"))
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 @contextmanager

@@ -13,15 +13,19 @@ import numpy as np
 from model.imaging.frame import SHOWN, fitted
 from model.imaging.prepare import Prepared, render
 from model.imaging.resample import sample
-from model.interface.boxes import Box
+from model.interface.boxes import Box, Point, iou
 from model.interface.contract import Contract
 
 SMALLEST = 4
 """Shortest side of what a crop shows, model-space px."""
+PLACES = 64
+"""Tries at another place that doesn't meet the box."""
 
 
 def crop(prepared: Prepared, box: Box, contract: Contract) -> list[np.ndarray]:
     """Pictures of a box in model space -> uint8 [h, w] each, sides whole tokens, longest `contract.crop_side`."""
+    if contract.crop_source == "elsewhere":
+        box = elsewhere(box, prepared.frame.shape, _random(box, prepared))
     shown = _grown(box, prepared)
     slices = slices_of(box, prepared.frame.shape[2], contract)
     if contract.crop_source == "model":
@@ -34,6 +38,29 @@ def slices_of(box: Box, depth: int, contract: Contract) -> list[int]:
     first, last = max(floor(box.low[2]), 0), min(ceil(box.high[2]), depth)
     shown = min(last - first, contract.crop_slices)
     return [first + floor((i + 0.5) * (last - first) / shown) for i in range(shown)]
+
+
+def elsewhere(box: Box, shape: Point, random: np.random.Generator) -> Box:
+    """A box of the same size, moved by whole numbers inside `shape`.
+
+    Of `PLACES` tries the first that doesn't meet the box, else the one that meets it least.
+    """
+    best, least = box, 2.0
+    for _ in range(PLACES):
+        moved = [int(random.integers(0, max(1, int(n - side) + 1))) for n, side in zip(shape, box.size, strict=True)]
+        found = Box.of((*moved, *(low + side for low, side in zip(moved, box.size, strict=True))))
+        overlap = iou(box, found)
+        if overlap < least:
+            best, least = found, overlap
+        if not overlap:
+            break
+    return best
+
+
+def _random(box: Box, prepared: Prepared) -> np.random.Generator:
+    """Of the study and the box alone: the same place in every group, in training and when asked."""
+    study = [int(prepared.volume.digest[i : i + 8], 16) for i in range(0, 32, 8)]
+    return np.random.default_rng([*study, *(int(n) for n in box.numbers)])
 
 
 def _from_source(prepared: Prepared, box: Box, z: int, contract: Contract) -> np.ndarray:

@@ -61,12 +61,14 @@ class Contract(BaseModel):
     (CoordConv, arXiv 1807.03247); rotary positions are relative, so a tower trained from nothing can't tell where in
     the picture a patch is. "grey": grey three times, as in the paper. "colour": a colour picture's own, else grey.
     "windows": a CT through three windows, else grey. Colours that aren't carried are shown by their luminance."""
-    crop_source: Literal["native", "model"] = "native"
-    """Crops come from the source voxels, or from model space as in the paper."""
+    crop_source: Literal["native", "model", "elsewhere"] = "native"
+    """Crops come from the source voxels, or from model space as in the paper. "elsewhere": from the source voxels of an
+    equal box at another place, which tells audits and ablations what a crop's content is worth."""
     crop_side: int = Field(default=32, ge=16)
     """Longest side of a crop as the model sees it, px."""
-    crop_slices: int = Field(default=4, ge=1)
-    """Most slices of one cuboid that are injected, evenly spread; the paper injects all."""
+    crop_slices: int = Field(default=4, ge=0)
+    """Most slices of one cuboid that are injected, evenly spread; the paper injects all. 0: a box brings no crops, of
+    an image neither."""
     think: Literal["special"] = "special"
     """<think> and </think> are special tokens."""
 

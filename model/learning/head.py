@@ -24,7 +24,7 @@ def logprobs_of(vlm: Any, states: Tensor, ids: Tensor, vocabulary: Vocabulary, a
 
     states: float[T, hidden]; ids: int64[T]. What may never be sampled has none: -inf, whichever way it is made.
     """
-    some = max(1, at_once // vlm.lm_head.out_features)
+    some = max(1, at_once // vlm.config.get_text_config().vocab_size)
     if len(ids) <= some:
         return _logprobs(vlm, states, ids, vocabulary)
     parts = [

@@ -5,6 +5,7 @@ Qwen2.5-VL keeps its windows.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,15 @@ def freeze_tower(vlm: Any) -> None:
     vlm.model.visual.requires_grad_(False)
 
 
-def add_lora(vlm: Any, rank: int) -> torch.nn.Module:
-    """LoRA on every linear layer of the language model; alpha = 2 x rank."""
+def add_lora(vlm: Any, rank: int, *, alpha: int | None = None, tokens: Sequence[int] = ()) -> torch.nn.Module:
+    """LoRA on every linear layer of the language model, in place; peft's model around it.
+
+    alpha: what is added is scaled by alpha / rank; 2 x rank where it is None. tokens: ids whose rows of the embedding
+    are trained too, because they are new to the model (peft#2376: under LoRA they would stay as they were drawn).
+    """
     from peft import LoraConfig, get_peft_model
 
     linear = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-    return get_peft_model(vlm, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear))
+    rows = {"embed_tokens": list(tokens)} if tokens else None
+    additions = LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, target_modules=linear, trainable_token_indices=rows)
+    return get_peft_model(vlm, additions)

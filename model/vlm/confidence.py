@@ -3,7 +3,7 @@
     likelihood   the geometric mean probability of the tokens between a box's tags
     agreement    how well the box is met by the nearest box of each further sample of the same question
 
-Neither is a probability of being right: `components.evaluation.confidence` fits that on the validation split.
+Neither is a probability of being right: that is `calibration`'s.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,8 @@ class Pointed:
     """In (0, 1], at the temperature the answer was sampled at."""
     agreement: float
     """Mean IoU over the samples, in [0, 1]; a sample that points nowhere counts 0; 1 without samples."""
+    step: int = 0
+    """Which of the answer's steps pointed there."""
 
     @property
     def raw(self) -> float:
@@ -34,11 +36,12 @@ def pointed(answer: Rollout, samples: Sequence[Rollout], vocabulary: Vocabulary)
     """The usable boxes of an answer, in order. samples: further answers to the same question."""
     others = [[step.box for step in sample.steps if step.box] for sample in samples]
     found = []
-    for step, logprobs in zip(answer.steps, box_logprobs(answer, vocabulary), strict=False):  # the last has no box
+    told = zip(answer.steps, box_logprobs(answer, vocabulary), strict=False)  # the last step has no box
+    for i, (step, logprobs) in enumerate(told):
         if step.box and logprobs:
             met = [max((iou(step.box, box) for box in boxes), default=0.0) for boxes in others]
             agreement = sum(met) / len(met) if met else 1.0
-            found.append(Pointed(step.box, exp(sum(logprobs) / len(logprobs)), agreement))
+            found.append(Pointed(step.box, exp(sum(logprobs) / len(logprobs)), agreement, i))
     return found
 
 

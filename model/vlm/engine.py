@@ -32,7 +32,9 @@ from model.interface.trace import Flaw, Step, Trace
 from model.vlm import room
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, tower_digest
-from model.vlm.forward import Memory, embed, hidden, logits
+from model.vlm.fixed import Fixed
+from model.vlm.forward import Memory, embed, hidden, looking, scored
+from model.vlm.ordered import Ordered
 from model.vlm.regions import inject
 from model.vlm.rollout import Event, Rollout, trace_of, why_not_shown
 from model.vlm.sampling import Choose, Sampling, draw, stream
@@ -72,13 +74,23 @@ class Engine:
     """One checkpoint, and the studies it has open."""
 
     def __init__(
-        self, checkpoint: Checkpoint, *, features: Features | None = None, studies: int = 4, room_mb: int | None = None
+        self,
+        checkpoint: Checkpoint,
+        *,
+        features: Features | None = None,
+        studies: int = 4,
+        room_mb: int | None = None,
+        fixed: bool | None = None,
     ) -> None:
         """studies: kept open at most, the least recently opened go first. room_mb: memory that an `open` or an `ask`
-        may take, what is free where None."""
+        may take, what is free where None. fixed: decode in room of fixed shape, see `Fixed`; where None, on one CUDA
+        device only."""
         self.checkpoint, self.room_mb, self.most = checkpoint, room_mb, studies
         self.features = Features() if features is None else features
         self.device = next(checkpoint.vlm.parameters()).device
+        devices = {parameter.device for parameter in checkpoint.vlm.parameters()}
+        self.fixed = devices == {self.device} and self.device.type == "cuda" if fixed is None else fixed
+        self.banned = torch.tensor(checkpoint.vocabulary.never_sampled, device=self.device)
         self._studies: OrderedDict[bytes, Study] = OrderedDict()
         share(checkpoint.vlm)
 
@@ -123,12 +135,10 @@ class Engine:
 
     def _prefill(self, strips: Sequence[Strip], features: list[Tensor]) -> Memory:
         """Memory of the strips, a row each."""
-        vlm, columns = self.checkpoint.vlm, max(map(len, strips))
+        vlm = self.checkpoint.vlm
         memory = Memory(len(vlm.model.language_model.layers))
         ids, is_picture, places, real = _pad(strips, [0] * len(strips), self.device)
-        causal = torch.ones(columns, columns, dtype=torch.bool, device=self.device).tril()
-        mask = _self_or(causal & real[:, None], 0)
-        hidden(vlm, embed(vlm, ids, is_picture, features), places, mask, memory)
+        hidden(vlm, embed(vlm, ids, is_picture, features), places, looking(real[:, :0], real), memory)
         return memory
 
     def ask(
@@ -214,7 +224,7 @@ def roll_out(
 
 
 class _Rows:
-    """Answers that advance together: the memory has a column a token, `visible` says which are a row's own."""
+    """Answers that advance together: the memory has a column a token."""
 
     def __init__(
         self,
@@ -232,6 +242,7 @@ class _Rows:
         fewer = min(own.crop_slices, sampling.max_slices or own.crop_slices)
         self.contract = own.model_copy(update={"crop_slices": fewer})
         self.choose = choose or (lambda scores, rollouts: draw(scores, rollouts, sampling))
+        self.narrowed = Ordered(self.vocabulary) if sampling.ordered_boxes else lambda scores, _: scores
         self.rollouts = [self._begin(row, one) for row, one in enumerate(asks)]
         self.row_of = list(range(len(asks)))  # which rollout each row of the memory belongs to
         self.told = [0] * len(asks)  # characters of the open step that were told
@@ -241,16 +252,12 @@ class _Rows:
         studies = {id(one.study): one.study for one in asks}
         place = {key: i for i, key in enumerate(studies)}
         study_of = [place[id(one.study)] for one in asks]
-        self.memory = Shared([s.layers for s in studies.values()], study_of, [r.kept for r in self.rollouts])
-        lengths = torch.tensor([len(r.shared) for r in self.rollouts], device=engine.device)
-        begun = torch.tensor([r.fed for r in self.rollouts], device=engine.device)
-        self.visible = torch.cat(
-            [
-                torch.arange(self.memory.columns, device=engine.device) < lengths[:, None],
-                torch.arange(self.memory.own.used, device=engine.device) < begun[:, None],
-            ],
-            1,
-        )
+        prefixes, begun = [s.layers for s in studies.values()], [r.kept for r in self.rollouts]
+        if engine.fixed:
+            most = room.columns([len(r.branch) for r in self.rollouts], sampling, own, flat)
+            self.memory = Fixed(prefixes, study_of, begun, most)
+        else:
+            self.memory = Shared(prefixes, study_of, begun)
 
     @torch.no_grad()
     def run(self, *, speak: bool = False) -> Iterator[Event]:
@@ -283,30 +290,23 @@ class _Rows:
         ]
         unlike = list(alike.values())
         everyone, self.row_of = self.row_of, unlike
-        self._only(unlike)
+        self.memory.keep(unlike)
         scores = self._feed([self.rollouts[row].fed for row in unlike], [])
         again = [unlike.index(row) for row in first]
         self.row_of = everyone
-        self._only(again)
+        self.memory.keep(again)
         return scores[again]
-
-    def _only(self, rows: Sequence[int]) -> None:
-        if list(rows) != list(range(len(self.visible))):
-            self.memory.keep(rows)
-            self.visible = self.visible[list(rows)]
 
     def _feed(self, since: Sequence[int], features: list[Tensor]) -> Tensor:
         """Run what each row's branch has gained; scores float32[rows, vocab] after its last token."""
         strips = [self.rollouts[i].branch for i in self.row_of]
         ids, is_picture, places, real = _pad(strips, since, self.engine.device)
-        new = ids.shape[1]
-        causal = torch.ones(new, new, dtype=torch.bool, device=self.engine.device).tril()
-        mask = torch.cat([self.visible[:, None].expand(-1, new, -1), causal & real[:, None]], -1)
-        self.visible = torch.cat([self.visible, real], 1)
+        if isinstance(self.memory, Fixed) and real.shape[1] == 1 and not features:
+            return self.memory.step(self.vlm, self.engine.banned, ids, places, real)
         embedded = embed(self.vlm, ids, is_picture, features)
-        states = hidden(self.vlm, embedded, places, _self_or(mask, self.memory.used), self.memory)
+        states = hidden(self.vlm, embedded, places, self.memory.look(real), self.memory)
         last = real.sum(1).clamp(min=1) - 1
-        return logits(self.vlm, states[torch.arange(len(strips)), last], self.vocabulary)
+        return scored(self.vlm, states[torch.arange(len(strips)), last], self.engine.banned)
 
     def _sample_until_all_stop(self, scores: Tensor, speak: bool) -> Iterator[Event]:
         """Lockstep: a row that closed a box or its turn waits for the others."""
@@ -316,7 +316,7 @@ class _Rows:
             if self.cancelled():
                 yield from self._cancel([r for r in rollouts if not r.done])
                 return
-            for row, (token, logprob) in enumerate(self.choose(scores, rollouts)):
+            for row, (token, logprob) in enumerate(self.choose(self.narrowed(scores, rollouts), rollouts)):
                 if not running[row]:
                     continue
                 running[row] = self._take(rollouts[row], token, logprob)
@@ -360,12 +360,12 @@ class _Rows:
         """Rows that are done leave the memory."""
         for row, i in enumerate(self.row_of):
             if self.keep and self.rollouts[i].done:
-                own = self.visible[row, self.memory.columns :]
-                self.rollouts[i].kept, self.rollouts[i].fed = self.memory.of_row(row, own), int(own.sum())
+                self.rollouts[i].kept = kept = self.memory.of_row(row)
+                self.rollouts[i].fed = kept[0][0].shape[1]
         rows = [row for row, i in enumerate(self.row_of) if not self.rollouts[i].done]
         self.row_of = [self.row_of[row] for row in rows]
         if rows:
-            self._only(rows)
+            self.memory.keep(rows)
 
     def _close_step(self, i: int) -> list[np.ndarray]:
         """Read the box that ends this step; the pictures it brings, none when it is flawed."""
@@ -421,13 +421,6 @@ def _pad(strips: Sequence[Strip], since: Sequence[int], device: torch.device) ->
             places[row, :n] = torch.tensor(strip.places[first:])
             real[row, :n] = True
     return ids.to(device), is_picture.to(device), places.to(device), real.to(device)
-
-
-def _self_or(mask: Tensor, offset: int) -> Tensor:
-    """Let padding look at itself: a row of all False would be NaN in softmax."""
-    itself = torch.zeros(mask.shape[-2:], dtype=torch.bool, device=mask.device)
-    itself[torch.arange(mask.shape[-2]), offset + torch.arange(mask.shape[-2])] = True
-    return mask | (itself & ~mask.any(-1, keepdim=True))
 
 
 def _key(prepared: Prepared) -> bytes:

@@ -15,25 +15,31 @@ from torch import Tensor
 
 from model.interface.contract import Contract
 from model.vlm.regions import features_of
+from model.vlm.shelf import Shelf
 
 
 class Features:
     """Visual tokens by key; the least recently used go first."""
 
-    def __init__(self, room_mb: int = 512) -> None:
-        """room_mb: what is kept, at most; 0 keeps nothing."""
-        self.room = room_mb << 20
+    def __init__(self, room_mb: int = 512, shelf: Shelf | None = None) -> None:
+        """room_mb: what is kept in memory, at most; 0 keeps nothing there. shelf: what is kept on disk besides."""
+        self.room, self.shelf = room_mb << 20, shelf
         self.used = self.hits = self.misses = 0
         self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
 
     def of(self, vlm: Any, pictures: Sequence[np.ndarray], contract: Contract, tower: str) -> list[Tensor]:
         """float[tokens, hidden] of each picture. tower: `tower_digest` of the weights as they are now."""
-        if not self.room or not pictures:
+        if not pictures or not (self.room or self.shelf):
             return features_of(vlm, pictures, contract)
         keys = [_key(picture, contract, tower) for picture in pictures]
-        absent = list(dict.fromkeys(key for key in keys if key not in self._kept))
+        wanted = list(dict.fromkeys(key for key in keys if key not in self._kept))
+        shelved = self.shelf.take(wanted, next(vlm.parameters()).device) if self.shelf else {}
+        absent = [key for key in wanted if key not in shelved]
         first = {key: pictures[keys.index(key)] for key in absent}
         made = dict(zip(absent, features_of(vlm, list(first.values()), contract), strict=True))
+        if self.shelf:
+            self.shelf.put(made)
+        made |= shelved
         self.misses += len(absent)
         self.hits += len(keys) - len(absent)
         found = [made[key] if key in made else self._kept[key] for key in keys]
@@ -52,8 +58,10 @@ class Features:
 
 
 def tower_digest(vlm: Any) -> str:
-    """SHA-256 over the tower's tensors and their type, hex."""
-    digest = hashlib.sha256()
+    """SHA-256 over the tower's tensors and their type, and how it takes pixels and attends, hex."""
+    vision = vlm.config.vision_config
+    told = [getattr(vision, name, None) for name in ("image_mean", "image_std", "_attn_implementation")]
+    digest = hashlib.sha256(f"{told}".encode())
     for name, tensor in sorted(vlm.model.visual.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())

@@ -110,8 +110,24 @@ def hidden(
     return out.last_hidden_state
 
 
+def looking(visible: Tensor, real: Tensor) -> Tensor:
+    """Who may look where: bool[R, K] of what is there, bool[R, new] of what comes -> bool[R, new, K + new].
+
+    Causal; padding (False in `real`) is seen by nobody. A token that would see nothing sees itself: a row of all False
+    would be NaN in softmax.
+    """
+    new = real.shape[1]
+    itself = torch.eye(new, dtype=torch.bool, device=real.device)
+    causal = torch.ones_like(itself).tril() & real[:, None]
+    causal = causal | (itself & ~(visible.any(1)[:, None, None] | causal.any(-1, keepdim=True)))
+    return torch.cat([visible[:, None].expand(-1, new, -1), causal], -1)
+
+
 def logits(vlm: Any, hidden_states: Tensor, vocabulary: Vocabulary) -> Tensor:
     """Scores float32[..., vocab]; what may never be sampled is -inf, in rollouts and in training alike."""
-    scores = vlm.lm_head(hidden_states).float()
-    banned = torch.tensor(vocabulary.never_sampled, device=scores.device)
-    return scores.index_fill(-1, banned, float("-inf"))
+    return scored(vlm, hidden_states, torch.tensor(vocabulary.never_sampled, device=hidden_states.device))
+
+
+def scored(vlm: Any, hidden_states: Tensor, banned: Tensor) -> Tensor:
+    """The same. banned: int64[n], ids."""
+    return vlm.lm_head(hidden_states).float().index_fill(-1, banned, float("-inf"))

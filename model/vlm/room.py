@@ -40,14 +40,19 @@ def answer_bytes(vlm: Any, begun: Sequence[int], sampling: Sampling, contract: C
     longest of any row. begun: tokens of each row's branch as asked. flat: about images, where a box brings one crop.
     """
     text = vlm.model.language_model.config
+    scores = 4 * 4 * text.vocab_size  # float32, and what drawing makes of them
+    each = 2 * columns(begun, sampling, contract, flat) * bytes_a_token(vlm)  # twice, while rows are let go
+    return len(begun) * (each + scores)
+
+
+def columns(begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
+    """Columns that rows take together, see `answer_bytes`; whole blocks of `Memory`."""
     crop = (contract.crop_side // contract.factor) ** 2 + 2
     slices = 1 if flat else min(contract.crop_slices, sampling.max_slices or contract.crop_slices)
     crops = sampling.max_boxes * slices
     crops = crops if sampling.max_crops is None else min(crops, len(begun) * sampling.max_crops)
-    columns = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop
-    columns = -(-columns // Memory.BLOCK) * Memory.BLOCK
-    scores = 4 * 4 * text.vocab_size  # float32, and what drawing makes of them
-    return len(begun) * (2 * columns * bytes_a_token(vlm) + scores)  # twice, while rows are let go
+    most = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop
+    return -(-most // Memory.BLOCK) * Memory.BLOCK
 
 
 def check(needed: int, device: torch.device, room_mb: int | None) -> None:

@@ -35,6 +35,8 @@ class Sampling:
     """Slices shown of one cuboid, where fewer than the contract's."""
     banned: tuple[int, ...] = ()
     """Ids that are never chosen, besides those of pictures."""
+    ordered_boxes: bool = False
+    """Never begin a far corner that can't end beyond the near one, see `ordered`; the paper decodes freely."""
     stop: tuple[str, ...] = ()
     """An answer ends behind any of these, as it does at the end of its turn."""
     seed: int = 0

@@ -20,7 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from model.vlm.blocks import attend_blocks
-from model.vlm.forward import Memory
+from model.vlm.forward import Memory, looking
 from model.vlm.strips import attend_strips
 
 NAME = "shared_prefix"
@@ -95,6 +95,13 @@ class Shared:
             rows = [layers or empty for layers in begun]
             self.own.kept[:] = [_stacked([layers[n] for layers in rows]) for n in range(len(self.prefix_of))]
             self.own.used = longest
+        own = [layers[0][0].shape[1] if layers else 0 for layers in begun]
+        there = [
+            torch.arange(n, device=device) < torch.tensor(filled, device=device)[:, None]
+            for n, filled in ((self.columns, [lengths[study] for study in study_of]), (longest, own))
+        ]
+        self.visible = torch.cat(there, 1)
+        """bool[R, P + K]: which columns are a row's own, or its study's; the others are padding."""
 
     @property
     def used(self) -> int:
@@ -104,6 +111,12 @@ class Shared:
     def used(self, columns: int) -> None:
         self.own.used = columns - self.columns
 
+    def look(self, real: Tensor) -> Tensor:
+        """Before a pass over further tokens: bool[R, new], which are no padding -> its mask, see `looking`."""
+        mask = looking(self.visible, real)
+        self.visible = torch.cat([self.visible, real], 1)
+        return mask
+
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Split, Split]:
         keys, values = self.own.update(key, value, layer_idx)
         shared = self.prefix_of[layer_idx]
@@ -111,6 +124,9 @@ class Shared:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows, repeats allowed; a study that nobody asks about any more is let go."""
+        if list(rows) == list(range(len(self.study_of))):
+            return
+        self.visible = self.visible[list(rows)]
         studies = sorted({self.study_of[row] for row in rows})
         if len(studies) < len(self.prefix_of[0][0]):
             self.prefix_of = [(keys[studies], values[studies]) for keys, values in self.prefix_of]
@@ -119,8 +135,9 @@ class Shared:
         self.seats = Seats.of(self.study_of, len(studies), self.seats.row_at.device)
         self.own = self.own.rows(rows)
 
-    def of_row(self, row: int, columns: Tensor) -> Layers:
-        """What a row has of its own. columns: bool[K], which are not padding."""
+    def of_row(self, row: int) -> Layers:
+        """What a row has of its own, without padding."""
+        columns = self.visible[row, self.columns :]
         kept = [kv for kv in self.own.kept if kv]
         return [(k[row, :, : len(columns)][:, columns], v[row, :, : len(columns)][:, columns]) for k, v in kept]
 

@@ -6,8 +6,10 @@ from pydantic import BaseModel
 
 from components.bench.run import BenchConfig
 from components.data.config import DataConfig
-from components.data.cot.build import CotConfig
-from components.evaluation.config import EvaluateConfig
+from components.data.cot.plan import CotConfig
+from components.evaluation.confidence_config import ConfidenceConfig
+from components.evaluation.config import AuditConfig, EvaluateConfig
+from components.evaluation.consistency_config import ConsistencyConfig
 from components.registry.gate import GateConfig
 from components.settings import load, sections
 from components.training.base.run import BaseConfig
@@ -24,6 +26,9 @@ CONFIGS = {
     "sft": SftConfig,
     "rl": RlConfig,
     "evaluate": EvaluateConfig,
+    "confidence": ConfidenceConfig,
+    "consistency": ConsistencyConfig,
+    "audit": AuditConfig,
     "bench": BenchConfig,
     "gate": GateConfig,
     "drift": WatchConfig,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 from components import tracking
 from components.tracking import Curves, log_evaluation, send_waiting
@@ -75,6 +76,22 @@ def test_no_point_is_lost_when_mlflow_is_down(monkeypatch: pytest.MonkeyPatch) -
     assert curves.file.exists()
 
 
+def test_pictures_of_a_step_arrive_with_the_curve_even_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = np.full((4, 6, 3), 7, np.uint8)
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", NOBODY)
+        curves = Curves("shown", "k1", {})
+        for step in (20, 40, 40):  # the last said again by a training that was resumed
+            curves.show(step, shown)
+        curves.close()
+    assert send_waiting() == 1
+    [run] = runs("shown")
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    found = [file.path for file in client.list_artifacts(run.info.run_id, "pictures")]
+    assert found == ["pictures/step-000020.png", "pictures/step-000040.png"]
+    assert np.array_equal(np.asarray(Image.open(client.download_artifacts(run.info.run_id, found[0]))), shown)
+
+
 def test_a_line_cut_by_a_kill_is_dropped_and_the_rest_kept() -> None:
     curves = draw("cut", range(5))
     with curves.file.open("a") as file:
@@ -126,3 +143,20 @@ def test_processes_may_start_a_new_store_together(tmp_path: Path) -> None:
         for _ in range(3)
     ]
     assert [process.communicate()[0].strip() for process in started] == ["{}"] * 3
+
+
+def test_a_child_stands_under_its_parent_with_name_and_params() -> None:
+    parent = log_evaluation("family", "p", metrics={}, tags={}, name="all cells")
+    told = {"cell": "joint", "after": ""}
+    for _ in range(2):
+        child = log_evaluation("family", "c", metrics={}, tags={}, name="joint, seed 0", parent=parent, params=told)
+    found = {run.info.run_name: run for run in runs("family")}
+    assert set(found) == {"all cells", "joint, seed 0"}
+    assert found["joint, seed 0"].info.run_id == child
+    assert found["joint, seed 0"].data.tags["mlflow.parentRunId"] == parent
+    assert found["joint, seed 0"].data.params == {"cell": "joint", "after": "–"}
+
+
+def test_a_key_is_what_is_said() -> None:
+    assert tracking.key_of({"a": 1, "b": 2}) == tracking.key_of({"b": 2, "a": 1})
+    assert tracking.key_of({"a": 1}) != tracking.key_of({"a": 2})

@@ -10,6 +10,19 @@ ROOT = Path(__file__).parents[2]
 MADE = "from pathlib import Path; from tests.components import world; world."
 
 STAGES = {
+    "consistency": {
+        "cmd": "python -m components.evaluation.consistency",
+        "deps": ["data", "checkpoints/rl", "results/evaluate/traces.jsonl.gz"],
+        "params": ["consistency"],
+        "metrics": [{"results/consistency/metrics.json": {"cache": False}}],
+    },
+    "confidence": {
+        "cmd": "python -m components.evaluation.confidence",
+        "deps": ["data", "checkpoints/rl"],
+        "params": ["confidence"],
+        "outs": [{"results/confidence/calibration.json": {"cache": False}}],
+        "metrics": [{"results/confidence/metrics.json": {"cache": False}}],
+    },
     "evaluate": {
         "cmd": "python -m components.evaluation.run",
         "deps": ["data", "checkpoints/sft", "checkpoints/rl"],
@@ -29,7 +42,12 @@ STAGES = {
     },
     "data": {"cmd": f"python -c \"{MADE}data(Path('data'))\"", "outs": ["data"]},
 }
-PARAMS = {"evaluate": {"draws": 200, "max_tokens": 16, "threads": 1}, "drift": {"max_tokens": 16}}
+PARAMS = {
+    "evaluate": {"draws": 200, "max_tokens": 16, "threads": 1},
+    "confidence": {"fit": "reference", "questions": 2, "samples": 1, "draws": 200, "threads": 1},
+    "consistency": {"draws": 200, "threads": 1},
+    "drift": {"max_tokens": 16},
+}
 
 
 def make(folder: Path) -> Path:

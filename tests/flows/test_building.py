@@ -97,7 +97,7 @@ def test_a_damaged_case_is_named_with_its_file(masks, at, tmp_path_factory):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(BadInput) as told:
         say("build", "--source", f"folder={root}", "--out", "mine")
-    assert told.value.where.startswith("folder, case case-3: case-3.nii.gz")
+    assert told.value.where.startswith("folder, case case-3: labels/case-3.nii.gz")
     assert not (at / "mine" / shards.MANIFEST).exists()
     Path("params.yaml").write_text("cot: {cases_per_shard: 6, workers: 2}\n")  # told from another process too
     with pytest.raises(BadInput) as again:

@@ -11,7 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CLI = "from flows.cli import main; main()"
 HEAVY = ("torch", "ray", "mlflow", "prefect", "evidently", "transformers", "monai", "dvc", "numpy", "pandas")
-COMMANDS = ("ask", "data", "demo", "doctor", "drift", "evaluate", "promote", "rollback", "trace", "train", "ui")
+COMMANDS = (
+    "ask",
+    "compare",
+    "data",
+    "demo",
+    "doctor",
+    "drift",
+    "evaluate",
+    "promote",
+    "rollback",
+    "trace",
+    "train",
+    "ui",
+)
 
 
 def urm(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -102,3 +115,14 @@ def test_there_is_nothing_to_promote_at_first(tmp_path: Path) -> None:
     told = urm("rollback", cwd=tmp_path)
     assert told.returncode == 2
     assert told.stderr.startswith("error: no previous champion")
+
+
+def test_runs_that_are_not_there_are_told_in_four_lines(tmp_path: Path) -> None:
+    told = urm("compare", "joint", "only-3d", cwd=tmp_path)
+    assert told.returncode == 2
+    assert told.stderr.splitlines()[-4:] == [
+        "error: no such run",
+        "  where: runs: found 'joint', wanted one of sft, rl, or a folder",
+        "  safe: nothing was changed",
+        "  next: make ablations, or urm evaluate",
+    ]

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from components.registry.gate import Check, Verdict
 from flows import artifacts, record
 from flows.record import Candidate
 from model.interface.errors import Failure
+from model.interface.writing import write_text
 
 LOCK = """
 schema: '2.0'
@@ -29,6 +31,14 @@ def test_the_checkpoint_trained_last_is_the_candidate() -> None:
     assert record.candidate_name(EvaluateConfig()) == "rl"
 
 
+def test_an_audit_of_another_checkpoint_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert record.read_audit("abc") is None
+    write_text(tmp_path / "results/audit/metrics.json", json.dumps({"digests": {"checkpoint": "abc"}, "2d": {}}))
+    assert record.read_audit("other") is None
+    assert record.read_audit("abc") == {"digests": {"checkpoint": "abc"}, "2d": {}}
+
+
 def test_a_refused_candidate_is_not_promoted() -> None:
     assert record.promote_if_passed(Candidate("run", 4, 3, REFUSED)) is None
 
@@ -41,3 +51,8 @@ def test_what_became_of_the_candidate_is_one_sentence() -> None:
         Candidate("run", 4, 3, PASSED), change
     )
     assert "already is champion" in artifacts.promotion_line(Candidate("run", 4, 4, PASSED), change)
+
+
+def test_numbers_of_more_stages_are_another_run() -> None:
+    assert record.digest(["a"]) == "a"
+    assert record.digest(["a", "b"]) not in (record.digest(["a", "c"]), "a", "b")

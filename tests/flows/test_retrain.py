@@ -56,7 +56,7 @@ def test_a_rolled_back_version_is_refused_when_it_comes_again(outcomes: list, mo
 
 def test_the_first_run_makes_everything_and_the_second_nothing(outcomes: list) -> None:
     first, second = outcomes
-    assert first.stages == dict.fromkeys(("data", "sft", "rl", "evaluate"), "ran")
+    assert first.stages == dict.fromkeys(("data", "sft", "rl", "evaluate", "confidence", "consistency"), "ran")
     assert set(second.stages.values()) == {"up to date"}
 
 
@@ -73,6 +73,15 @@ def test_recording_again_changes_nothing(outcomes: list) -> None:
     first, second = outcomes
     assert (second.candidate.run, second.candidate.version) == (first.candidate.run, first.candidate.version)
     assert versions.aliases() == {"champion": first.candidate.version, "challenger": first.candidate.version}
+
+
+def test_what_other_stages_found_out_is_logged_with_the_evaluation(outcomes: list) -> None:
+    with tracking._store() as client:
+        kept = {file.path for file in client.list_artifacts(outcomes[0].candidate.run)}
+        tags = client.get_run(outcomes[0].candidate.run).data.tags
+    assert {"metrics.json", "table.md", "calibration.json"} <= kept
+    assert tags["dvc.results/consistency/metrics.json"]
+    assert json.loads(Path("results/confidence/metrics.json").read_text())["boxes"]["fit"] == 0
 
 
 def test_drift_is_looked_for_with_and_without_a_champion(outcomes: list) -> None:

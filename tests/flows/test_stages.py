@@ -80,5 +80,7 @@ def test_a_stage_out_of_time_leaves_nothing_running() -> None:
 def test_the_projects_graph_is_the_chain_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     order = plan()
-    assert set(order) == {"data", "base", "sft", "rl", "evaluate"}
-    assert order[-3:] == ["sft", "rl", "evaluate"]
+    assert set(order) == {"data", "base", "sft", "rl", "evaluate", "confidence", "consistency", "audit"}
+    chain = [stage for stage in order if stage not in ("confidence", "audit")]
+    assert chain[-4:] == ["sft", "rl", "evaluate", "consistency"]
+    assert order.index("rl") < min(order.index("confidence"), order.index("audit"))

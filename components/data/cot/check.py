@@ -6,16 +6,16 @@ words and sides compared with what those arrays say. Nothing of `things`, `famil
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from scipy import ndimage as ndi
 
-from components.data.cot import build, studies
-from components.data.cot.build import CotConfig, Shard
-from components.data.cot.wording import Words
+from components.data.cot import receipts, studies
+from components.data.cot.plan import CotConfig, Shard, plan
+from components.data.cot.wording import Words, filled_in
+from components.data.cot.workers import pool
 from components.data.sources.case import Labelled
 from components.data.sources.ontology import entry
 from model.imaging import shards
@@ -44,10 +44,11 @@ class Fault:
 
 def check(config: CotConfig) -> tuple[int, list[Fault]]:
     """(samples checked, what is wrong) of a finished build."""
+    receipts.check_finished(config.out)
     shards.verify(config.out)
-    todo = build.plan(config)
-    with ProcessPoolExecutor(config.workers) as pool:
-        found = list(pool.map(check_shard, todo, [config] * len(todo)))
+    todo = plan(config)
+    with pool(config.workers) as processes:
+        found = list(processes.map(check_shard, todo, [config] * len(todo)))
     return sum(n for n, _ in found), [fault for _, faults in found for fault in faults]
 
 
@@ -59,7 +60,6 @@ def check_shard(shard: Shard, config: CotConfig) -> tuple[int, list[Fault]]:
     cases = {studies.digest_of(case): case for case in shard.cases}
     faults: list[Fault] = []
     opened: tuple[str, Labelled] | None = None
-    spelled = sentences()
     for study in shards.read_studies(config.out, shard.name):
         if study.id not in asked:
             continue
@@ -67,20 +67,21 @@ def check_shard(shard: Shard, config: CotConfig) -> tuple[int, list[Fault]]:
             opened = study.group, cases[study.group].open()
         truth = Truth.of(opened[1], study.id, study.volume.plane)
         for question in asked.pop(study.id):
-            faults += [Fault(question.id, what) for what in wrong(question, truth, spelled)]
+            faults += [Fault(question.id, what) for what in wrong(question, truth)]
     faults += [Fault(q.id, "its study is not stored") for rest in asked.values() for q in rest]
     return len(samples), faults
 
 
-def sentences() -> dict[str, re.Pattern[str]]:
-    """By what is asked: the words it may have, names open."""
-    words = Words()
-    found = {}
-    for (role, key), some in words.sentences.items():
-        if role == "ask":
-            escaped = (re.escape(s).replace(r"a\ \{a\}", r"an?\ .+") for s in some)
-            found[key] = re.compile("|".join(re.sub(r"\\\{[ab]\\\}", ".+", one) for one in escaped))
-    return found
+@lru_cache(maxsize=4096)
+def sentences(ask: str, about: tuple[str, ...]) -> frozenset[str]:
+    """All the words a question may have."""
+    names = dict(zip("ab", about, strict=False))
+    return frozenset(filled_in(sentence, **names) for sentence in _words().sentences["ask", ask])
+
+
+@cache
+def _words() -> Words:
+    return Words()
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +153,14 @@ class Truth:
         return {name for name in self.here if entry(name).kind == "lesion"}
 
 
-def wrong(question: Question, truth: Truth, spelled: Mapping[str, re.Pattern[str]]) -> Iterator[str]:
+def wrong(question: Question, truth: Truth) -> Iterator[str]:
     """Everything about a question that isn't so."""
     told = ASKED.search(question.provenance)
     if not told:
         yield "its provenance doesn't say what is asked"
         return
     ask, about = told["ask"], [] if told["about"] == "lesions" else told["about"].split(", ")
-    yield from _wrong_form(question, ask, about, spelled)
+    yield from _wrong_form(question, ask, about)
     yield from _wrong_trace(question, truth)
     absent = _needed(ask, about) - truth.here
     if absent:
@@ -185,15 +186,13 @@ def _right(question: Question) -> str:
     return question.reply if question.answer is None else question.options[question.answer]
 
 
-def _wrong_form(
-    question: Question, ask: str, about: list[str], spelled: Mapping[str, re.Pattern[str]]
-) -> Iterator[str]:
+def _wrong_form(question: Question, ask: str, about: list[str]) -> Iterator[str]:
     if question.answer is None if question.options else not question.reply:
         yield "it has no answer"
     if len(set(question.options)) < len(question.options) or len(set(question.regions)) < len(question.regions):
         yield "two options are the same"
     worded = "where" if ask == "which box" and not question.options else ask
-    if not spelled[worded].fullmatch(NOTE.sub("", question.text)) or any(name not in question.text for name in about):
+    if NOTE.sub("", question.text) not in sentences(worded, tuple(about)):
         yield f"its words are not of the grammar: {question.text!r}"
 
 

@@ -19,9 +19,9 @@ from zlib import crc32
 import numpy as np
 
 from components.data.cot.things import Sight, Thing
-from components.data.cot.wording import article
+from components.data.cot.wording import with_article
 from components.data.sources.calibration import CROSSWISE
-from components.data.sources.ontology import Entry, entry
+from components.data.sources.ontology import Entry, entry, is_plural
 from model.interface.boxes import Box
 
 SIZE_RATIO = 1.25
@@ -51,8 +51,10 @@ class Said:
     """ "box" or "conclude", as `wording.Words.sentences` has them."""
     key: str
     a: str = ""
+    """What it speaks of: of a box, the name of what is in it."""
     b: str = ""
     word: str = ""
+    """What is concluded."""
     box: Box | None = None
     kind: str = ""
     """Of what is in the box."""
@@ -189,8 +191,8 @@ def _sizes(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     for a, b in _partners(sight, whole):
         if _differ(a, b):
             word = "left" if a.size > b.size else "right"
-            said = _at(a), _at(b), Said("conclude", "larger side", word=word)
             bare = a.name.removeprefix("left ")
+            said = _at(a), _at(b), Said("conclude", "larger side", bare, word=word)
             yield Proposal(sight, "size comparison", "larger side", (bare,), word, said, True)
     for a, b in _pairs(whole):
         if _differ(a, b):
@@ -215,22 +217,22 @@ def _relations(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
             gap = a.centre[axis] - b.centre[axis]
             if abs(gap) >= _gap(sight, axis):
                 way = WAYS[axis][int(gap > 0)]
-                said = _at(a), _at(b), Said("conclude", "relation", b=b.name, word=way)
+                said = _at(a), _at(b), Said("conclude", "relation", a.name, b.name, way)
                 yield _proposal(sight, "spatial relationship", f"relation {'xyz'[axis]}", (a, b), way, said, axis == 0)
     if 2 in sight.axes:
         for a, b in _partners(sight, whole):
             gap = a.centre[2] - b.centre[2]
             if abs(gap) >= _gap(sight, 2) / 2:
                 word = "left" if gap > 0 else "right"
-                said = _at(a), _at(b), Said("conclude", "higher side", word=word)
                 bare = a.name.removeprefix("left ")
+                said = _at(a), _at(b), Said("conclude", "higher side", bare, word=word)
                 yield Proposal(sight, "spatial relationship", "higher side", (bare,), word, said, True)
     for lesion in (thing for thing in sight.lesions if thing.pieces == 1):
         for thing in sight.structures:
             inside = lesion.host == thing.name
             if inside or thing.name in lesion.outside:
                 word = "inside" if inside else "outside"
-                said = _at(lesion), _at(thing), Said("conclude", "inside", b=thing.name, word=word)
+                said = _at(lesion), _at(thing), Said("conclude", "inside", lesion.name, thing.name, word)
                 answer = "Yes" if inside else "No"
                 yield _proposal(sight, "spatial relationship", "inside", (lesion, thing), answer, said)
 
@@ -242,12 +244,13 @@ def _lesions(sight: Sight, random: np.random.Generator) -> Iterator[Proposal]:
     kinds = {lesion.name for lesion in sight.lesions}
     if len(kinds) == 1 and sight.lesions_told:
         lesion = sight.lesions[0]
-        said = Said("box", "at", "lesion", box=lesion.box, kind="lesion"), Said("conclude", "kind", word=_an(lesion))
+        last = Said("conclude", "kind", lesion.name, word=with_article(lesion.name))
+        said = Said("box", "at", "lesion", box=lesion.box, kind="lesion"), last
         yield Proposal(sight, "lesion analysis", "kind", (), lesion.name, said, False)
     elif not kinds and sight.lesions_told:
         yield Proposal(sight, "lesion analysis", "kind", (), "none", (Said("conclude", "healthy"),), False)
     for lesion in (thing for thing in sight.lesions if not thing.cut):
-        if lesion.pieces:
+        if lesion.pieces and not is_plural(lesion.name):  # "one or several nodules" is no question
             yield _told(sight, "lesion analysis", "number", (lesion,), "one" if lesion.pieces == 1 else "several")
         if lesion.pieces == 1 and sight.spacing_known:
             longest = max(lesion.box.size[axis] * sight.spacing_mm[axis] for axis in sight.axes)
@@ -263,7 +266,7 @@ def _told(
     sight: Sight, family: str, ask: str, about: tuple[Thing, ...], answer: str, *, laterality: bool = False
 ) -> Proposal:
     """A thing is pointed at, then the answer follows in words."""
-    said = *(_at(thing) for thing in about), Said("conclude", ask, word=answer)
+    said = *(_at(thing) for thing in about), Said("conclude", ask, about[0].name, word=answer)
     return _proposal(sight, family, ask, about, answer, said, laterality)
 
 
@@ -289,7 +292,7 @@ def _around(sight: Sight, thing: Thing) -> tuple[Said, ...]:
     host = sight.named(thing.host) if thing.host else None
     if not host or not _may_be_named(sight, host):
         return ()
-    return (Said("box", "around", host.name, box=host.box, kind="structure"),)
+    return (Said("box", "around", host.name, thing.name, box=host.box, kind="structure"),)
 
 
 def _may_be_named(sight: Sight, thing: Thing) -> bool:
@@ -321,7 +324,3 @@ def _pairs(whole: Sequence[Thing]) -> Iterator[tuple[Thing, Thing]]:
 def _gap(sight: Sight, axis: int) -> float:
     """Least distance of two centres along an axis, voxels."""
     return GAP_MM / sight.spacing_mm[axis] if sight.spacing_known else GAP_SHARE * sight.shape[axis]
-
-
-def _an(thing: Thing) -> str:
-    return f"{article(thing.name)} {thing.name}"

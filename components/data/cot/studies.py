@@ -1,11 +1,13 @@
 """From a case to its studies: the volume itself, and slices cut from it where there is something to see.
 
-Names are digests: neither a file's name nor a patient's gets into a data set.
+Names are keyed digests: neither a file's name nor a patient's gets into a data set, nor can either be guessed from it.
 """
 
 import hashlib
+import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -16,6 +18,7 @@ from components.data.sources.case import Case, Labelled, Outline
 from components.data.sources.ontology import entry
 from model.imaging.shards import STORED, Study
 from model.imaging.volume import SLICE_AXIS, Volume
+from model.interface.errors import BadInput
 
 PLANES = ("axial", "coronal", "sagittal")
 THROUGH_LESION = 0.6
@@ -55,12 +58,42 @@ def studies(
 
 def digest_of(case: Case) -> str:
     """A case's name in the data set: 12 hex digits."""
-    return hashlib.sha256(f"{case.source}|{case.study}".encode()).hexdigest()[:12]
+    return _keyed(case, f"{case.source}|{case.study}")
 
 
 def subject_of(case: Case) -> str:
-    """A person's name in the data set, the same in every set known to hold them: 12 hex digits."""
-    return hashlib.sha256(f"subject|{person(case.source, case.subject)}".encode()).hexdigest()[:12]
+    """A person's name in the data set, the same in every set of a build that is known to hold them: 12 hex digits."""
+    return _keyed(case, f"subject|{person(case.source, case.subject)}")
+
+
+def _keyed(case: Case, told: str) -> str:
+    return hmac.digest(case.key, told.encode(), "sha256").hex()[:12]
+
+
+def key_of(case: Case) -> bytes:
+    """What a build digests names with: the bytes of its first case's files, labels among them.
+
+    Names of files and people are few enough to be tried out one by one; who doesn't hold the set can't. The same set
+    gives the same key anywhere, which is written nowhere. Raises BadInput.
+    """
+    found = hashlib.sha256()
+    for path in files_of(case):
+        try:
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise BadInput(
+                "a file can't be read",
+                where=f"{case.source}, case {case.study}: {path.name}, found {error.strerror}, wanted a readable file",
+                next="see to its permissions, or take the case out",
+            ) from error
+    return found.digest()
+
+
+def files_of(case: Case) -> list[Path]:
+    """What it is read from, each file of a folder."""
+    found = (sorted(path.rglob("*")) if path.is_dir() else [path] for path in case.files)
+    return [path for some in found for path in some if not path.is_dir()]
 
 
 def contrast_to_noise(voxels: np.ndarray, outline: Outline) -> float:

@@ -73,10 +73,11 @@ def samples(root: Path, report: Report | None = None) -> Iterator[Sample]:
         yield _sample(row, found, [pictures[one] for one in found.shown] if pictures else [])
 
 
-def to_shards(root: Path, folder: Path, split: str, report: Report | None = None) -> None:
+def to_shards(root: Path, folder: Path, split: str, report: Report | None = None, *, text: bool = False) -> None:
     """A release -> a sealed folder that trains and evaluates like one of ours, all of it in one split.
 
-    Text alone has nothing to be trained on here: it is left out and counted.
+    text: keep what is text alone, as questions about no study. SFT trains on it; there is nothing to evaluate it on, so
+    it is left out and counted otherwise.
     """
     report = report or Report()
     asked: list[Question] = []
@@ -84,6 +85,9 @@ def to_shards(root: Path, folder: Path, split: str, report: Report | None = None
 
     def stream() -> Iterator[Study]:
         for sample in samples(root, report):
+            if sample.study is None and text:
+                asked.append(replace(sample.question, split=split))
+                continue
             if sample.study is None:
                 report.used -= 1
                 report.leave_out(sample.question.id, "text alone")

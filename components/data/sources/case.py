@@ -137,3 +137,5 @@ class Case:
     """What it is read from. That they exist is checked when the case is listed, what they hold when it is opened."""
     open: Callable[[], Labelled]
     """Reads image and labels; raises BadInput."""
+    key: bytes = b""
+    """What its names are digested with (`cot/studies.py`); whoever plans a build gives it."""

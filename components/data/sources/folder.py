@@ -17,23 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from components.data.sources.case import Case, Labelled
-from components.data.sources.listing import check_once, existing, members, missing, not_of_the_set
+from components.data.sources.listing import check_once, members, not_of_the_set
+from components.data.sources.ontology import named_all
 from components.data.sources.pairs import with_label_map
 from model.imaging.reading.declared import Declared
 from model.imaging.reading.files import SUFFIXES
+from model.imaging.volume import MODALITIES
+from model.interface.errors import BadInput
 from model.interface.strict_json import read_json
 
 NAME = "folder"
 LICENCE = "not told: its owner knows"
 SPLITS = ("train", "val", "test", "")
+NAMED = 5
+"""Files an error names."""
 
 
 def cases(root: Path) -> Iterator[Case]:
     """Raises BadInput where labels or names are missing, or subjects.tsv doesn't fit the images."""
-    names, declared, licence = _table(root)
     images, labels = _by_stem(root, "images"), _by_stem(root, "labels")
-    for study in sorted(set(images) ^ set(labels)):
-        raise missing(root / ("labels" if study in images else "images") / study, root, "a file of this name")
+    names, declared, licence = _table(root)
+    _check_pairs(images, labels)
     subjects = _subjects(root, images)
     for study, image in images.items():
         subject, split = subjects[study]
@@ -47,10 +51,34 @@ def _open(image: Path, labels: Path, names: Mapping[int, str], declared: Declare
 
 def _by_stem(root: Path, name: str) -> dict[str, Path]:
     """What lies in a folder, by its name without suffix."""
+    if not (root / name).is_dir():
+        what = "no such folder" if not root.is_dir() else "a file" if (root / name).exists() else "none"
+        raise BadInput(
+            f"a part of the set is missing: folder {name}",
+            where=f"{root}: found {what}, wanted images/, labels/ and names.json or names.tsv in it",
+            next="lay the set out as docs/sources.md says, or name another folder",
+        )
     paths = members(root / name, root, "*")
     stems = [_stem(path) for path in paths]
     check_once(stems, name)
     return dict(zip(stems, paths, strict=True))
+
+
+def _check_pairs(images: Mapping[str, Path], labels: Mapping[str, Path]) -> None:
+    """Raises BadInput that names a few of those which stand alone."""
+    alone = [
+        f"{path.parent.name}/{path.name} without {other}/{study}.*"
+        for mine, theirs, other in ((images, labels, "labels"), (labels, images, "images"))
+        for study, path in mine.items()
+        if study not in theirs
+    ]
+    if alone:
+        some = "; ".join(alone[:NAMED]) + ("; …" if len(alone) > NAMED else "")
+        raise BadInput(
+            "images and labels are not pairs",
+            where=f"images, labels: found {some} ({len(alone)} in all), wanted both of each name",
+            next="add the missing file, take the other away, or rename: names are equal but for the suffix",
+        )
 
 
 def _stem(path: Path) -> str:
@@ -62,7 +90,9 @@ def _table(root: Path) -> tuple[dict[int, str], Declared, str]:
     """(label value -> name, what the images are, licence)."""
     if (root / "names.tsv").is_file():
         return _names("names.tsv", dict(_lines(root / "names.tsv", 2))), Declared(), LICENCE
-    path = existing(root, "names.json")
+    path = root / "names.json"
+    if not path.is_file():
+        raise not_of_the_set("names.json", "file", "neither it nor names.tsv", "a table of label value -> name")
     stored = read_json(path)
     if not isinstance(stored, dict):
         raise not_of_the_set(path.name, "JSON", "no table", "label value -> name")
@@ -71,7 +101,12 @@ def _table(root: Path) -> tuple[dict[int, str], Declared, str]:
     if strange := set(stored) - {"labels", "modality", "licence"}:
         raise not_of_the_set(path.name, "keys", ", ".join(sorted(strange)), "labels, modality and licence")
     names = stored["labels"] if isinstance(stored["labels"], dict) else {}
-    return _names(path.name, names), Declared(modality=stored.get("modality")), str(stored.get("licence", LICENCE))
+    modality, licence = stored.get("modality"), stored.get("licence", LICENCE)
+    if modality is not None and (modality not in MODALITIES or not modality):
+        raise not_of_the_set(path.name, "modality", repr(modality), f"one of {', '.join(filter(None, MODALITIES))}")
+    if not isinstance(licence, str) or not licence.strip():
+        raise not_of_the_set(path.name, "licence", repr(licence), "words")
+    return _names(path.name, names), Declared(modality=modality), licence
 
 
 def _names(where: str, stored: Mapping[str, Any]) -> dict[int, str]:
@@ -79,7 +114,9 @@ def _names(where: str, stored: Mapping[str, Any]) -> dict[int, str]:
         raise not_of_the_set(where, "labels", "another entry, or none", "label value -> name")
     if len({int(value) for value in stored}) < len(stored):
         raise not_of_the_set(where, "labels", "one value twice", "each value once")
-    return {int(value): name for value, name in stored.items()}
+    named = {int(value): name for value, name in stored.items()}
+    named_all(named)  # what can't be told apart is refused before anything is read
+    return named
 
 
 def _subjects(root: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, str]]:

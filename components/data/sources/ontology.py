@@ -29,6 +29,13 @@ OF_LESIONS = (
 """How a word of a lesion begins or ends: an unknown name with one is no structure."""
 LESIONS_THEMSELVES = ("cyst", "mass", "polyp", "stone")
 """Words of lesions that begin or end others' too: a masseter is none."""
+ENDS_ALONE = ("ss", "us", "is")
+ONE = (
+    "pancreas", "accumbens", "iliopsoas", "psoas", "lens", "pons", "atlas", "biceps", "triceps", "quadriceps",
+    "ascites",
+)  # fmt: skip
+MANY = ("several", "ganglia", "nuclei", "atria", "ossa", "teeth", "testes", "feet")
+"""Words that end like more than one thing and are one, or the other way round."""
 SHORT = {"l": "left", "lt": "left", "r": "right", "rt": "right"}
 """A side at either end of a name."""
 
@@ -50,6 +57,16 @@ def entry(name: str) -> Entry:
     """Of a name as `canonical` or `named` spells it, known or not."""
     found = _table().get(name)
     return found or _unknown(name)
+
+
+@cache
+def is_plural(name: str) -> bool:
+    """Of a name as it is spelled in a sentence: the last word before "of" tells, numbers left out."""
+    words = [word for word in name.partition(" of ")[0].lower().split() if word.isalpha()]
+    last = words[-1] if words else ""
+    if last in ONE or last in MANY:
+        return last in MANY
+    return last.endswith("ae") or (last.endswith("s") and not last.endswith(ENDS_ALONE))
 
 
 def canonical(source_name: str) -> str | None:

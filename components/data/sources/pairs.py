@@ -1,6 +1,7 @@
 """An image and what is drawn on it: brought to RAS+ alike, on one grid or refused, named in our words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from model.imaging.reading.declared import Declared
 from model.imaging.reading.files import refused
 from model.imaging.reading.read import read_labels, read_volume
 from model.imaging.volume import Volume
+from model.interface.errors import BadInput
 
 APART = 0.5
 """Voxels by which the corners of two grids may differ: headers are rounded."""
@@ -26,16 +28,17 @@ def with_label_map(
     names: label value -> the set's own name, "" for what is left out; frameless: whose sides are told of a picture,
     which has no frame. Raises BadInput.
     """
-    volume = read_volume(image, declared)
+    volume = _read(image, declared)
     drawn = _drawn(labels, volume)
     known, warnings = named_all(names)
     if strange := unnamed(drawn, known):
         found = ", ".join(map(str, strange[:8])) + (", …" if len(strange) > 8 else "")
         wanted = f"0 or one of {', '.join(map(str, sorted(known)))}"
-        raise refused(
-            labels, "label values without a name", field="values", found=found, wanted=wanted,
-            next="name them in the set's table, or take the case out",
-        )  # fmt: skip
+        with _told_with_folder(labels):
+            raise refused(
+                labels, "label values without a name", field="values", found=found, wanted=wanted,
+                next="name them in the set's table, or take the case out",
+            )  # fmt: skip
     return told(volume, outlines_of(drawn, known), known.values(), warnings, frameless)
 
 
@@ -46,7 +49,7 @@ def with_masks(
 
     axial: the set says so of a single picture. Raises BadInput.
     """
-    volume = read_volume(image, declared)
+    volume = _read(image, declared)
     files: dict[str, list[Path]] = {}
     warnings = []
     for source_name, paths in masks.items():
@@ -76,11 +79,31 @@ def told(
     return calibrated(Labelled(volume, tuple(outlines), sides, tuple(warnings), known), axial)
 
 
+def _read(image: Path, declared: Declared | None) -> Volume:
+    with _told_with_folder(image):
+        return read_volume(image, declared)
+
+
 def _drawn(path: Path, volume: Volume) -> np.ndarray:
     """A label map or a mask, (x, y, z), on the volume's grid: the same voxels at the same places.
 
     Where neither has a frame nobody can say more than that their shapes agree. Raises BadInput.
     """
+    with _told_with_folder(path):
+        return _on_grid(path, volume)
+
+
+@contextmanager
+def _told_with_folder(path: Path) -> Iterator[None]:
+    """Images and labels are often called alike."""
+    try:
+        yield
+    except BadInput as error:
+        where = f"{path.parent.name}/{error.where}"
+        raise BadInput(error.what, where=where, next=error.next, safe=error.safe) from error
+
+
+def _on_grid(path: Path, volume: Volume) -> np.ndarray:
     drawn = read_labels(path)
     if drawn.shape != volume.shape:
         raise _other_grid(path, "shape", _shape(drawn), f"{_shape(volume)}, the image's")

@@ -14,6 +14,7 @@ from components.data.gates import (
     check_pictures,
     check_schema,
     check_sets,
+    check_share,
     check_sides,
     crossed,
     person,
@@ -146,6 +147,15 @@ def test_crossed_sides_name_study_and_organ():
         check_sides([("s1", [at("left kidney", 10), at("right kidney", 70)], 100),
                      ("s2", [at("left kidney", 70), at("right kidney", 10)], 100)])  # fmt: skip
     assert caught.value.where == "1 found, wanted 0: s2: left kidney"
+
+
+def test_a_set_in_which_sides_are_often_contradicted_is_refused_and_a_single_case_is_not():
+    check_share({"folder": ["s1"], "msd": [f"s{k}" for k in range(10)]}, {"folder": 2, "msd": 100})
+    with pytest.raises(BadInput, match="the wrong way round") as caught:
+        check_share({"folder": [f"s{k}" for k in range(11)]}, {"folder": 100})
+    assert caught.value.where == (
+        "folder: found 11 of 100 cases whose pairs contradict their frame, wanted 10 or fewer: s0; s1; s2; s3; s4; …"
+    )
 
 
 STORED = {"s": Stored("p", "train", 3, (10, 10, 10), True)}

@@ -1,15 +1,25 @@
 """Slice against volume: geometry with known truth, then the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.evaluation.consistency import ConsistencyConfig, agreement, run, slice_of
+from components.evaluation import consistency, traces
+from components.evaluation.consistency import agreement, run, slice_of
+from components.evaluation.consistency_config import ConsistencyConfig
+from components.evaluation.run import read_exam
 from model.imaging.prepare import prepare
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
+from model.interface.errors import Integrity
+from model.interface.trace import Trace
+from model.vlm import checkpoint as folders
+from model.vlm.engine import roll_out
+from model.vlm.rollout import trace_of
+from model.vlm.sampling import Sampling, dictated
 from tests.components import world
 
 
@@ -37,34 +47,58 @@ def test_a_slice_keeps_its_place_and_its_boxes(plane: str) -> None:
     assert agreement(prepared.frame, cuboid, flat.frame, away) < 0.2
 
 
-def test_the_command_asks_volumes_and_their_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.evaluation import consistency
+TEXT = {2: "[8,8,16,20]", 3: "[8,8,0,16,20,2]"}
 
+
+def pointing(checkpoint, pairs, _) -> list[Trace]:
+    """Answers that all point at the same place."""
+    found = []
+    for prepared, question in pairs:
+        words = f"<think><|box_start|>{TEXT[prepared.dimension]}<|box_end|></think>A. Yes<|im_end|>"
+        said = dictated([checkpoint.vocabulary.own(words)])
+        [rollout] = roll_out(checkpoint, [(prepared, question)], Sampling(), choose=said)
+        found.append(trace_of(rollout, checkpoint))
+    return found
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ConsistencyConfig:
+    """A small world, and the evaluation's answers about it."""
     world.data(tmp_path / "data")
-    world.checkpoint(tmp_path / "c")
+    checkpoint = folders.load(world.checkpoint(tmp_path / "c"))
+    exam = read_exam(tmp_path / "data", "test", checkpoint)
+    given = pointing(checkpoint, zip(exam.prepared, exam.questions, strict=True), None)
+    rows = [traces.Answered(name, "test", False, True, t) for name in ("sft", "rl") for t in given]
+    blank = [replace(row, blank=True, trace=replace(row.trace, steps=())) for row in rows]
+    traces.write(tmp_path / "traces.jsonl.gz", [*rows, *blank])
+    return ConsistencyConfig(
+        data=tmp_path / "data",
+        checkpoint=tmp_path / "c",
+        traces=tmp_path / "traces.jsonl.gz",
+        draws=200,
+        out=tmp_path / "out",
+    )
+
+
+def test_the_stage_reads_about_volumes_and_asks_about_their_slices(
+    config: ConsistencyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
-    def pointing(checkpoint, pairs, sampling):
-        asked.append(pairs)
-        text = {2: "[8,8,16,20]", 3: "[8,8,0,16,20,2]"}
-        from model.vlm.engine import roll_out
-        from model.vlm.rollout import trace_of
-        from model.vlm.sampling import dictated
+    def counted(checkpoint, pairs, sampling) -> list[Trace]:
+        asked.extend(pairs)
+        return pointing(checkpoint, pairs, sampling)
 
-        traces = []
-        for prepared, question in pairs:
-            words = f"<think><|box_start|>{text[prepared.dimension]}<|box_end|></think>A. Yes<|im_end|>"
-            said = dictated([checkpoint.vocabulary.own(words)])
-            traces += [
-                trace_of(r, checkpoint) for r in roll_out(checkpoint, [(prepared, question)], sampling, choose=said)
-            ]
-        return traces
-
-    monkeypatch.setattr(consistency, "answer", pointing)
-    tree = run(ConsistencyConfig(data=tmp_path / "data", checkpoint=tmp_path / "c", out=tmp_path / "out"))
-    assert tree == json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert {p.dimension for p, _ in asked[0]} == {3}
-    assert {p.dimension for p, _ in asked[1]} == {q.dimension for _, q in asked[1]} == {2}
-    assert tree["pointed"] == tree["volumes_asked"] == len(asked[0]) > 0
-    assert tree["slice_volume_iou"]["value"] == pytest.approx(1.0)
+    monkeypatch.setattr(consistency, "answer", counted)
+    tree = run(config)
+    assert tree == json.loads((config.out / "metrics.json").read_text())
+    assert {p.dimension for p, _ in asked} == {q.dimension for _, q in asked} == {2}
+    assert tree["pointed"] == tree["volumes_asked"] == len(asked) == 6
+    assert tree["slice_volume_iou"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 6}
     assert tree["same_answer"]["value"] == 1.0
+
+
+def test_answers_of_another_checkpoint_are_refused(config: ConsistencyConfig, tmp_path: Path) -> None:
+    world.checkpoint(tmp_path / "other", seed=1)
+    with pytest.raises(Integrity, match="another checkpoint's"):
+        run(config.model_copy(update={"checkpoint": tmp_path / "other"}))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
 from components.evaluation.intervals import Interval, resample
 
@@ -58,3 +59,23 @@ def test_nothing_counted_is_no_number() -> None:
 
 def test_the_same_seed_draws_the_same_heads() -> None:
     assert interval(list("aabbcd"), [1, 0, 1, 1, 0, 0]) == interval(list("aabbcd"), [1, 0, 1, 1, 0, 0])
+
+
+def test_nominal_95_percent_cover_95_percent() -> None:
+    """Of 600 worlds of 60 heads with one to eight questions each, right or wrong together more often than not."""
+    random, covered, truth = np.random.default_rng(5), 0, 0.7
+    for _ in range(600):
+        asked = random.integers(1, 9, 60)
+        easy = random.beta(7, 3, 60)  # of mean `truth`
+        right = [float(random.random() < p) for p, n in zip(easy, asked, strict=True) for _ in range(n)]
+        found = interval([str(i) for i, n in enumerate(asked) for _ in range(n)], right, draws=400)
+        assert found.low is not None and found.high is not None
+        covered += found.low <= truth <= found.high
+    assert 0.92 <= covered / 600 <= 0.98
+
+
+def test_the_bootstrap_is_scipys() -> None:
+    values = np.random.default_rng(2).exponential(1, 70)
+    found = interval([str(i) for i in range(70)], values.tolist(), draws=8000)
+    peer = bootstrap((values,), np.mean, method="percentile", n_resamples=8000, rng=0).confidence_interval
+    assert (found.low, found.high) == pytest.approx((peer.low, peer.high), abs=0.02)

@@ -1,8 +1,12 @@
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evaluation.metrics import METRICS, kind_of, score
+from model.interface import grammar
 from model.interface.boxes import Box
 from model.interface.question import Remark
 from tests.components.evaluation.made import SIZE, frame, question, trace
@@ -97,3 +101,67 @@ def test_crops_are_tool_use() -> None:
     drawn = frame().to_model(BOX)
     assert score(question(BOX), frame(), trace(drawn, drawn, crops=3), "head").counts["crops"] == (6, 1)
     assert score(question(BOX), frame(), trace(), "head").counts["tool_rate"] == (0, 1)
+
+
+def test_hits_are_boxes_that_overlap_enough() -> None:
+    target = frame().to_model(BOX)
+    half = Box(target.low, (target.low[0] + (target.high[0] - target.low[0]) / 2, *target.high[1:]))
+    counts = score(question(BOX, BOX, BOX), frame(), trace(target, half), "head").counts
+    assert (counts["hit_25"], counts["hit_50"]) == ((2, 3), (2, 3))  # an IoU of exactly one half is a hit
+    third = Box(target.low, (target.low[0] + (target.high[0] - target.low[0]) / 3, *target.high[1:]))
+    counts = score(question(BOX), frame(), trace(third), "head").counts
+    assert (counts["hit_25"], counts["hit_50"]) == ((1, 1), (0, 1))
+
+
+def test_the_side_is_that_of_the_target_off_the_middle() -> None:
+    """x ascends to the patient's right; the field is 32 voxels wide."""
+    left, right, middle = (Box.of((x, 6, 2, x + 4, 20, 9)) for x in (2, 26, 14))
+    seen = {name: frame().to_model(box) for name, box in (("left", left), ("right", right), ("middle", middle))}
+    side = {
+        name: score(question(left), frame(), trace(box), "head").counts["side_correct"] for name, box in seen.items()
+    }
+    assert side == {"left": (1, 1), "right": (0, 1), "middle": (0, 1)}
+    assert score(question(left), frame(), trace(), "head").counts["side_correct"] == (0, 1)  # not drawn
+    assert score(question(middle), frame(), trace(seen["left"]), "head").counts["side_correct"] == (0, 0)
+
+
+def test_what_a_question_belongs_to() -> None:
+    lesion = Remark("It is at", Box.of((4, 6, 2, 9, 11, 5)), "infarct", "lesion")  # 10 x 10 x 9 mm
+    structure = Remark("It is at", BOX, "left thalamus", "own")
+    slices = score(question(rationale=(structure, lesion)), frame(), trace(), "head", modality="MR").slices
+    assert (slices["anatomy"], slices["lesion_size"], slices["modality"]) == ("thalamus", "under 15 mm", "MR")
+    assert (slices["training"], slices["subject"]) == ("unknown", "p")
+    flat = Remark("It is at", Box.of((0, 0, 16, 16)), "infarct", "lesion")  # 32 x 32 mm, however thin the slice
+    asked = question(rationale=(flat,), dimension=2)
+    slices = score(asked, frame(2), trace(flat=True), "head", trained=False).slices
+    assert (slices["lesion_size"], slices["training"]) == ("30 mm and more", "out")
+    assert score(question(), frame(), trace(), "head").slices["lesion_size"] == "no lesion"
+
+
+def test_an_open_answer_is_marked_by_its_words() -> None:
+    asked = question(options=(), answer=None, reply="The left thalamus")
+    said = replace(trace(), answer=grammar.parse("<think></think>left thalamus, mostly"))
+    counts = score(asked, frame(), said, "head").counts
+    assert counts["open_exact"] == (0, 1)
+    assert counts["open_f1"] == pytest.approx((0.8, 1))
+    assert (counts["answered"], counts["accuracy"], counts["brier"]) == ((1, 1), (0, 0), (0, 0))
+    silent = replace(trace(), answer=grammar.parse("<think></think>"))
+    assert score(asked, frame(), silent, "head").counts["answered"] == (0, 1)
+
+
+def test_who_abstains_is_not_wrong_among_the_answered() -> None:
+    silent = replace(trace(), answer=grammar.parse("<think></think>"))
+    counts = score(question(), frame(), silent, "head").counts
+    assert (counts["accuracy"], counts["answered"], counts["accuracy_answered"]) == ((0, 1), (0, 1), (0, 0))
+
+
+def test_brier_is_of_the_tokens_mean_probability() -> None:
+    sure = replace(trace(letter="A"), mean_logprob=math.log(0.75))  # wrong
+    assert score(question(), frame(), sure, "head").counts["brier"] == pytest.approx((0.5625, 1))
+
+
+def test_flaws_and_length_are_counted() -> None:
+    counts = score(question(), frame(), trace(letter="I think"), "head").counts
+    assert (counts["flaws"], counts["length"]) == ((0, 1), (9, 1))
+    broken = replace(trace(), answer=grammar.parse("<think><|box_start|>[1]<|box_end|></think>B."))
+    assert score(question(), frame(), broken, "head").counts["flaws"] == (1, 1)

@@ -3,13 +3,15 @@ from dataclasses import replace
 from components.evaluation import report
 from components.evaluation.intervals import resample
 from components.evaluation.metrics import METRICS, Scored
+from components.evaluation.report import IN_FULL, IN_SHORT
 
 EMPTY = dict.fromkeys(METRICS, (0.0, 0.0))
 
 
 def row(i: int, right: bool, dimension: int = 3, family: str = "lesion analysis") -> Scored:
     counts = EMPTY | {"accuracy": (float(right), 1.0)}
-    return Scored(f"q{i}", f"head{i}", dimension, family, "T1", "own", counts)
+    slices = dict.fromkeys(IN_FULL + IN_SHORT, "some") | {"family": family, "contrast": "T1"}
+    return Scored(f"q{i}", f"head{i}", dimension, slices, counts, confidence=0.9)
 
 
 ROWS = [row(i, i % 4 > 0) for i in range(20)] + [row(i, False, 2, "size comparison") for i in range(20, 30)]
@@ -57,3 +59,17 @@ def test_the_table_has_a_column_a_checkpoint_and_dimension() -> None:
     assert [cell.strip() for cell in lines[0].split("|")[2:-1]] == ["sft 2D", "rl 2D", "sft 3D", "rl 3D"]
     assert len({len(line) for line in lines}) == 1
     assert "0.75 [" in lines[2]
+
+
+def test_the_further_slices_are_short_and_every_number_has_its_n() -> None:
+    tree = report.by_dimension(ROWS, {"baseline_blank": [(0.0, 1.0)] * 30}, SAMPLES)["3d"]
+    assert set(report.SLICES) <= set(tree)
+    assert set(tree["by_anatomy"]["some"]) == {"accuracy", "baseline_blank"}
+    assert tree["by_subject"]["some"]["accuracy"]["n"] == 20
+
+
+def test_selective_numbers_are_of_one_dimension() -> None:
+    told = report.by_dimension(ROWS, {}, SAMPLES)["3d"]["selective"]
+    assert told["n"] == 20
+    assert told["risk_at_coverage"]["1"] == 0.25
+    assert told["calibration_error"] == 0.15  # said .9, right .75

@@ -51,3 +51,19 @@ def test_a_challenger_may_not_be_clearly_worse_than_the_champion(name: str, valu
 
 def test_nothing_measured_is_refused() -> None:
     assert not judge({}, None, GateConfig()).passed
+
+
+def test_an_audit_is_judged_by_the_low_end_of_what_it_found() -> None:
+    sees = {"2d": {"image": metric(0.3)}, "3d": {"image": metric(0.2)}}
+    blind = {"2d": {"image": metric(0.3)}, "3d": {"image": metric(0.02)}}
+    assert judge(numbers(), None, GateConfig(), sees).passed
+    refused = judge(numbers(), None, GateConfig(), blind)
+    assert refused.reasons == ("3d audit, image: 0.020, from -0.010, above 0.000",)
+    strict = GateConfig(least_costs={"image": 0.25, "evidence": 0.0})
+    reasons = judge(numbers(), None, strict, sees).reasons
+    assert len(reasons) == 3  # image in 3D, and evidence, which was not measured, in both
+    assert "not measured" in reasons[0]
+
+
+def test_without_an_audit_there_is_nothing_to_judge_it_by() -> None:
+    assert judge(numbers(), None, GateConfig(least_costs={"evidence": 0.5})).passed

@@ -44,7 +44,7 @@ def photo(tmp_path) -> Path:
 
 
 def test_a_file_and_a_question_become_a_trace_and_a_page(checkpoint, scan, tmp_path):
-    said, prepared, asked = ask(checkpoint, scan, "Is the left thalamus in view?", YES_NO)
+    said, prepared, asked, _ = ask(checkpoint, scan, "Is the left thalamus in view?", YES_NO)
     assert said.study_digest == prepared.volume.digest
     assert said.question_id == asked.id
     assert asked.laterality
@@ -60,7 +60,7 @@ def test_the_same_question_gives_the_same_trace(checkpoint, photo):
 
 
 def test_declaring_the_frame_lets_sides_be_asked(checkpoint, photo):
-    said, prepared, _ = ask(checkpoint, photo, "Is the left kidney larger?", YES_NO, Declared(radiological=True))
+    said, prepared, *_ = ask(checkpoint, photo, "Is the left kidney larger?", YES_NO, Declared(radiological=True))
     assert prepared.volume.frame_known
     assert said.steps
 

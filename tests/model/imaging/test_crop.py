@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.imaging.crop import crop, slices_of
+from model.imaging.crop import crop, elsewhere, slices_of
 from model.imaging.prepare import prepare
 from model.imaging.volume import Volume
-from model.interface.boxes import Box
+from model.interface.boxes import Box, iou
 from tests.model.imaging.phantom import BLOB, CONTRACT, head, slice_of
 
 NATIVE, MODEL = CONTRACT, CONTRACT.model_copy(update={"crop_source": "model"})
@@ -123,3 +123,35 @@ def test_crops_do_not_depend_on_the_picture_the_model_saw():
     box = prepared.frame.to_model(BLOB)
     black = replace(prepared, slices=np.zeros_like(prepared.slices))
     assert all(np.array_equal(a, b) for a, b in zip(crop(prepared, box, NATIVE), crop(black, box, NATIVE), strict=True))
+
+
+@given(st.integers(0, 24), st.integers(1, 8), st.integers(1, 8), st.integers(0, 99))
+def test_elsewhere_is_as_large_inside_and_off_the_box(at, width, height, seed):
+    box = Box.of((at, at, 1, at + width, at + height, 3))
+    found = elsewhere(box, (32, 32, 4), np.random.default_rng(seed))
+    assert found.size == box.size
+    assert found.within((32, 32, 4)) == found
+    assert iou(box, found) == 0
+
+
+def test_a_box_that_fills_the_picture_has_nowhere_else_to_be():
+    box = Box.of((0, 0, 32, 32))
+    assert elsewhere(box, (32, 32, 1), np.random.default_rng(0)) == box
+
+
+def test_a_crop_of_elsewhere_is_an_equal_picture_of_another_place_always_the_same():
+    other = CONTRACT.model_copy(update={"crop_source": "elsewhere"})
+    prepared = prepare(head(), CONTRACT)
+    box = prepared.frame.to_model(BLOB)
+    asked, moved = crop(prepared, box, CONTRACT), crop(prepared, box, other)
+    assert [picture.shape for picture in moved] == [picture.shape for picture in asked]
+    assert np.median(asked[1]) == 255
+    assert np.median(moved[1]) < 255
+    assert all(np.array_equal(a, b) for a, b in zip(moved, crop(prepare(head(), CONTRACT), box, other), strict=True))
+
+
+@pytest.mark.parametrize("volume", [head(), slice_of(head(), "axial", 9)], ids=["3D", "2D"])
+def test_without_crops_a_box_brings_nothing(volume):
+    prepared = prepare(volume, CONTRACT)
+    box = Box.of((0, 0, 0, 8, 8, prepared.frame.shape[2]))
+    assert crop(prepared, box, CONTRACT.model_copy(update={"crop_slices": 0})) == []

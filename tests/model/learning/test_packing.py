@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from model.learning.losses import Clip, cross_entropy, grpo, target_logprobs
+from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Packed, Row, joined, pack, pack_end_to_end, pack_on
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.recompute import checkpointing
@@ -162,21 +162,3 @@ def test_weights_follow_their_tokens(checkpoint: Checkpoint) -> None:  # noqa: F
     counts = [sum(b.trained) for b in row.branches]
     tail = packed.weights[-sum(counts) :]
     assert tail.tolist() == [w for w, n in zip(row.weights, counts, strict=True) for _ in range(n)]
-
-
-def test_on_policy_grpo_is_the_policy_gradient_and_length_does_not_weigh(checkpoint: Checkpoint) -> None:  # noqa: F811
-    logprobs = torch.tensor([-0.1, -2.0, -0.5, -0.3], requires_grad=True)
-    advantages = torch.tensor([0.5, 0.5, -1.0, 0.0])
-    grpo(logprobs, logprobs.detach(), advantages, 4, Clip()).backward()
-    assert logprobs.grad is not None
-    assert torch.allclose(logprobs.grad, -advantages / 4)
-
-
-@pytest.mark.parametrize(
-    ("advantage", "new", "moves"), [(1.0, 0.5, False), (1.0, 0.1, True), (-1.0, -0.5, False), (-1.0, 0.5, True)]
-)
-def test_the_clip_stops_only_what_goes_too_far(advantage: float, new: float, moves: bool) -> None:
-    logprob = torch.tensor([new], requires_grad=True)
-    grpo(logprob, torch.zeros(1), torch.tensor([advantage]), 1, Clip()).backward()
-    assert logprob.grad is not None
-    assert bool(logprob.grad.abs() > 0) == moves

@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import Qwen2VLImageProcessorPil
 
+from model.vlm import tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.tower import MEAN, STD, channels, encode, grid_of, merge, patchify, whole_picture_pass
 from tests.model.vlm.conftest import SMALL
@@ -49,24 +50,51 @@ def test_equal_pictures_together_equal_transformers_own_tower(size: tuple[int, i
     assert torch.allclose(ours.flatten(0, 1), theirs, atol=1e-5)
 
 
-def test_windowed_towers_take_transformers_path(checkpoint: Checkpoint) -> None:
-    """A real Qwen2.5-VL attends in windows in most blocks: the shortcut must not be taken there."""
-    shown, visual = pictures(2, 48, 48), checkpoint.vlm.model.visual
-    whole = encode(visual, list(shown), SMALL)[0]
-    kept, visual.fullatt_block_indexes, size, visual.window_size = (
-        visual.fullatt_block_indexes,
-        [1],
-        visual.window_size,
-        SMALL.factor,
-    )
-    try:
-        windowed = encode(visual, list(shown), SMALL)
+@pytest.fixture
+def windowed(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch):
+    """The tower with windows of two tokens a side in its first block, as a real Qwen2.5-VL has them in most."""
+    visual = checkpoint.vlm.model.visual
+    monkeypatch.setattr(visual, "fullatt_block_indexes", [1])
+    monkeypatch.setattr(visual, "window_size", 2 * SMALL.factor)
+    return visual
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 32), (48, 48), (80, 48), (16, 48)])
+def test_windows_of_a_length_together_equal_transformers_one_by_one(size: tuple[int, int], windowed) -> None:
+    """Pictures that windows fill, that leave a rest on either side or on both, and that are smaller than a window."""
+    shown = pictures(3, *size)
+    rows, columns = size[0] // SMALL.patch, size[1] // SMALL.patch
+    with torch.no_grad():
+        found = encode(windowed, list(shown), SMALL)
         patches = patchify(shown, SMALL)
-        theirs = visual(patches.flatten(0, 1), grid_thw=torch.tensor([[1, 6, 6]] * 2)).pooler_output
-    finally:
-        visual.fullatt_block_indexes, visual.window_size = kept, size
-    assert torch.allclose(torch.cat(windowed), theirs, atol=1e-6)
-    assert not torch.allclose(windowed[0], whole, atol=1e-3)
+        theirs = windowed(patches.flatten(0, 1), grid_thw=torch.tensor([[1, rows, columns]] * 3)).pooler_output
+        windowed.fullatt_block_indexes = [0, 1]
+        whole = encode(windowed, list(shown), SMALL)
+    assert torch.allclose(torch.cat(found), theirs, atol=1e-5)
+    assert torch.allclose(found[0], whole[0], atol=1e-3) == (max(size) <= 2 * SMALL.factor)
+
+
+def test_windows_are_few_calls(windowed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three lengths of windows in one block, whole pictures in the other, however many pictures."""
+    calls = []
+
+    def counted(q, k, v):
+        calls.append(tuple(q.shape[:3]))
+        return torch.zeros_like(q)
+
+    monkeypatch.setattr(tower, "scaled_dot_product_attention", counted)
+    with torch.no_grad():
+        encode(windowed, list(pictures(5, 48, 48)), SMALL)
+    unit, heads = SMALL.merge**2, windowed.config.num_heads
+    assert calls == [(5, heads, 4 * unit), (10, heads, 2 * unit), (5, heads, unit), (5, heads, 9 * unit)]
+
+
+def test_another_kernel_is_left_to_transformers(windowed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tower, "whole_picture_pass", lambda *_: pytest.fail("SDPA was not asked for"))
+    shown = list(pictures(2, 48, 48))
+    monkeypatch.setattr(windowed.config, "_attn_implementation", "eager")
+    with torch.no_grad():
+        assert len(encode(windowed, shown, SMALL)) == 2
 
 
 def test_mixed_sizes_come_back_in_the_order_given(checkpoint: Checkpoint) -> None:

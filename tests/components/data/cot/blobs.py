@@ -1,12 +1,15 @@
 """A segmentation set made here: bodies of ellipsoids, paired and single, with lesions, wherever the seed puts them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from components.data.sources.calibration import calibrated
 from components.data.sources.case import Case, Labelled, Outline
+from components.data.sources.ontology import entry
 from model.imaging.volume import Volume
 
 NAME = "blobs"
@@ -22,6 +25,7 @@ PLACES = {
     "aorta": (24, 27, 12),
 }
 LESION = "liver tumour"
+OTHER_SIDE = {entry(name).partner: name for name in PLACES if entry(name).partner}
 MISSING = 0.15
 """Share of structures that are not there."""
 
@@ -59,6 +63,13 @@ def body(seed: int, *, flat: bool = False, known: bool = True) -> Labelled:
         volume = Volume(voxels[:, :, 12:13], affine, "MR", known, "axial" if known else "image", spacing_known=known)
         outlines = [o for o in cut if o]
     return Labelled(volume, tuple(outlines), "patient" if known else "unknown", (), names)
+
+
+def mirrored(seed: int) -> Labelled:
+    """A body whose names are the wrong way round, as an adapter tells it."""
+    told = body(seed)
+    outlines = [Outline(OTHER_SIDE.get(o.name, o.name), o.low, o.inside) for o in told.outlines]
+    return calibrated(replace(told, outlines=tuple(outlines)))
 
 
 def ball(centre: np.ndarray, radius: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from types import ModuleType
 import pytest
 
 from components.data.cot import build
-from components.data.cot.build import CotConfig, Source
+from components.data.cot.plan import CotConfig, Source
 from components.data.sources import registry
 from tests.components.data.cot import blobs
 

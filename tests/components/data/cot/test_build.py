@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from components.data.cot import build
-from components.data.cot.build import RECEIPTS, plan, run, split_of
+from components.data.cot.build import run
+from components.data.cot.plan import SPLITS, plan
+from components.data.cot.receipts import RECEIPTS
 from model.imaging import shards
-from model.interface.errors import BadInput, Integrity
+from model.interface.errors import BadInput, Conflict, Integrity
 from tests.components.data.cot import blobs
 from tests.components.data.cot.conftest import config_of
 
@@ -84,44 +88,15 @@ def test_another_plan_leaves_nothing_of_the_first(blob_source, tmp_path):
     assert bytes_of(config.out) == bytes_of(tmp_path / "other")
 
 
-def test_nobody_is_in_two_splits_and_the_shares_are_as_told(blob_source, tmp_path):
-    config = config_of(tmp_path, cases=400)
-    by_person: dict[str, set[str]] = {}
-    for case in blobs.cases():
-        by_person.setdefault(case.subject, set()).add(split_of(case, config))
-    assert all(len(splits) == 1 for splits in by_person.values())
-    share = [sum(s == {name} for s in by_person.values()) / len(by_person) for name in build.SPLITS]
-    assert share == pytest.approx([0.85, 0.05, 0.1], abs=0.05)
-
-
-def test_every_case_is_planned_once_and_shards_are_alike_in_size(blob_source, tmp_path):
-    config = config_of(tmp_path, cases=400)
-    made = plan(config)
-    planned = [case.study for shard in made for case in shard.cases]
-    assert sorted(planned) == sorted(case.study for case in blobs.cases())
-    assert len({shard.name for shard in made}) == len(made)
-    sizes = [len(shard.cases) for shard in made if shard.split == "train"]
-    assert max(sizes) - min(sizes) <= 1
-
-
 def test_nothing_to_build_from_is_told(blob_source, tmp_path, monkeypatch):
     monkeypatch.setattr(blobs, "cases", lambda root: iter(()))
     with pytest.raises(BadInput, match="nothing to build from"):
         run(config_of(tmp_path, cases=1))
 
 
-def test_a_receipt_tells_what_is_in_its_shard(built):
-    for shard in plan(built):
-        told = json.loads(build.receipt_file(built.out, shard.name).read_text())
-        asked = shards.read_questions(built.out, shard.name)
-        assert sum(told["questions"].values()) == len(asked)
-        assert told["cases"] == len(shard.cases)
-        assert {q.split for q in asked} == {shard.split}
-
-
 def test_names_of_files_and_people_are_not_in_the_data(built):
     raw = b"".join(path.read_bytes() for path in built.out.glob("*-questions.parquet"))
-    text = "".join(json.dumps(q.to_json()) for split in build.SPLITS for q in shards.read_questions(built.out, split))
+    text = "".join(json.dumps(q.to_json()) for split in SPLITS for q in shards.read_questions(built.out, split))
     assert "person-" not in text
     assert "case-" not in text
     assert b"person-" not in raw
@@ -139,6 +114,8 @@ def test_what_is_not_ours_is_never_touched(blob_source, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="isn't the place of a build"):
         run(config_of(tmp_path / "file", cases=8, cases_per_shard=8))
+    with pytest.raises(BadInput, match="nothing can be written here"):
+        run(config_of(tmp_path / "file/data", cases=8, cases_per_shard=8))
     out = tmp_path / "data"
     run(config_of(out, cases=8, cases_per_shard=8, workers=1))
     for name in ("precious.parquet", "card.docx"):
@@ -147,13 +124,30 @@ def test_what_is_not_ours_is_never_touched(blob_source, tmp_path):
     assert (out / "precious.parquet").read_text() == (out / "card.docx").read_text() == "x"
 
 
+def test_a_mirrored_set_stops_the_build_early_and_is_named(blob_source, tmp_path, monkeypatch):
+    cases = list(blobs.cases())[:60]
+    wrong = [replace(case, open=partial(blobs.mirrored, k)) for k, case in enumerate(cases)]
+    monkeypatch.setattr(blobs, "cases", lambda root: iter(wrong))
+    config = config_of(tmp_path / "data", cases=60, cases_per_shard=6, workers=1)
+    with pytest.raises(BadInput, match="the wrong way round") as told:
+        run(config)
+    assert "blobs: found " in told.value.where
+    assert "case-" in told.value.where
+    assert len(list((config.out / RECEIPTS).glob("*"))) < len(plan(config)) / 2
+    assert not (config.out / shards.MANIFEST).exists()
+
+
+def test_two_builds_in_one_folder_are_not_one(blob_source, tmp_path):
+    config = config_of(tmp_path / "data", cases=16, cases_per_shard=8, workers=1)
+    run(config)
+    before = bytes_of(config.out)
+    with FileLock(config.out / RECEIPTS / "lock"), pytest.raises(Conflict, match="another build is at work"):
+        run(config)
+    assert bytes_of(config.out) == before
+    run(config)
+
+
 def test_a_case_twice_is_refused(blob_source, tmp_path):
     config = config_of(tmp_path / "data", cases=8)
     with pytest.raises(BadInput, match="one case twice"):
         run(config.model_copy(update={"sources": config.sources * 2}))
-
-
-@pytest.mark.parametrize("odd", [{"questions": (float("nan"), 5)}, {"questions": (-1, 5)}, {"held_out": (0.9, 0.9)}])
-def test_settings_that_mean_nothing_are_refused(tmp_path, odd):
-    with pytest.raises(ValueError, match="validation error"):
-        config_of(tmp_path, cases=1, **odd)

@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 
 from components.data.cot import build, check
+from components.data.cot.receipts import receipt_file
 from components.data.rewriter import RewriterConfig
 from model.imaging import shards
 from tests.components.data.cot.conftest import config_of
@@ -53,7 +54,7 @@ def test_words_change_and_nothing_else_does(blob_source, tmp_path, endpoint):
     )
     build.run(spoken)
     before, after = (shards.read_questions(config.out, "train") for config in (plain, spoken))
-    told = json.loads(build.receipt_file(spoken.out, "train-00000").read_text())["rewritten"]
+    told = json.loads(receipt_file(spoken.out, "train-00000").read_text())["rewritten"]
     assert told["accepted"] > len(before) / 2
     assert sum(told["refused"].values()) > len(before) / 4
     assert told["accepted"] + sum(told["refused"].values()) == len(before)

@@ -13,7 +13,7 @@ from components.data.release.reading import resized, samples, to_shards, told
 from components.data.release.rows import conversations, tasks
 from components.data.release.writing import SHOWN, answer_text, write
 from components.data.vqa.item import Report
-from components.training.examples import answer_of, cases, example, in_model_space
+from components.training.examples import answer_of, cases, example, examples, in_model_space
 from model.imaging import shards
 from model.imaging.prepare import prepare
 from model.imaging.shards import Study
@@ -21,7 +21,7 @@ from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from model.interface.grammar import BOX_OPEN, parse, write_answer
+from model.interface.grammar import BOX_OPEN, parse, write_answer, write_box
 from model.interface.prompt import question_text
 from model.interface.question import Question, Remark
 from model.vlm.checkpoint import load
@@ -193,3 +193,23 @@ def test_a_release_becomes_shards_that_training_reads(folder, tmp_path):
     to_shards(tmp_path / "flat", tmp_path / "ours2", "val", report)
     assert (report.used, report.unused) == (2, {"text alone": 1})
     assert {q.split for q in shards.read_questions(tmp_path / "ours2", "val")} == {"val"}
+
+
+def test_text_alone_is_trained_on_where_it_is_kept(folder, tmp_path):
+    """A released volume without slices: a row without pictures, its boxes as the teacher wrote them."""
+    shards.write_questions(folder, "train", [simple("q0"), simple("q2", 3)])
+    write(folder, "train", tmp_path / "flat", SMALL)
+    report = Report()
+    to_shards(tmp_path / "flat", tmp_path / "ours", "train", report, text=True)
+    assert (report.used, report.unused.total()) == (2, 0)
+    checkpoint = load(world.checkpoint(tmp_path / "tiny"))
+    items, rows = examples(tmp_path / "ours", "train", checkpoint)
+    assert [item.kind for item in items] == ["images", "text"]
+    made = rows[items[1].place]
+    [branch], row = made.branches, made.row([0])
+    assert not row.features
+    assert not any([*made.shared.is_picture, *branch.is_picture])
+    said = checkpoint.vocabulary.text([i for i, t in zip(branch.ids, branch.trained, strict=True) if t])
+    [question] = [q for q in shards.read_questions(tmp_path / "ours", "train") if not q.study]
+    assert write_box(question.rationale[0].box, flat=False) in said
+    assert len(cases(tmp_path / "ours", "train", checkpoint)) == 1

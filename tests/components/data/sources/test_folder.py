@@ -56,7 +56,16 @@ def test_names_come_as_json_too_with_modality_and_licence(tmp_path):
 
 @pytest.mark.parametrize(
     "stored",
-    [[], {}, {"labels": {}}, {"labels": {"a": "liver"}}, {"1": 2}, {"labels": {"1": "liver"}, "modalty": "CT"}],
+    [
+        {"labels": {"1": "liver"}, "modality": "PET"},
+        {"labels": {"1": "liver"}, "licence": ["CC0"]},
+        [],
+        {},
+        {"labels": {}},
+        {"labels": {"a": "liver"}},
+        {"1": 2},
+        {"labels": {"1": "liver"}, "modalty": "CT"},
+    ],
 )
 def test_a_table_of_names_of_another_form_is_refused(tmp_path, stored):
     built(tmp_path)
@@ -65,6 +74,17 @@ def test_a_table_of_names_of_another_form_is_refused(tmp_path, stored):
     with pytest.raises(BadInput) as caught:
         list(cases(tmp_path))
     assert caught.value.where.startswith("names.json, ")
+
+
+def test_names_that_are_not_there_or_would_be_one_are_told_before_anything_is_read(tmp_path):
+    built(tmp_path)
+    (tmp_path / "names.tsv").unlink()
+    with pytest.raises(BadInput) as caught:
+        list(cases(tmp_path))
+    assert "found neither it nor names.tsv" in caught.value.where
+    (tmp_path / "names.json").write_text('{"1": "foo bar", "2": "foo_bar"}')
+    with pytest.raises(BadInput, match="two labels would have one name"):
+        list(cases(tmp_path))
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):
@@ -87,11 +107,32 @@ def test_sides_of_a_picture_are_the_picture_s(tmp_path):
     assert (found.outlines[0].mask(found.volume.shape)[:, :, 0] == (labels == 1).T).all()
 
 
-@pytest.mark.parametrize("gone", ["images/b.nii.gz", "labels/b.nii"])
-def test_an_image_without_labels_and_labels_without_an_image_are_named(tmp_path, gone):
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("images/b.nii.gz", "labels/b.nii without images/b.*"),
+        ("labels/b.nii", "images/b.nii.gz without labels/b.*"),
+    ],
+)
+def test_an_image_without_labels_and_labels_without_an_image_are_named(tmp_path, gone, told):
     built(tmp_path)
     (tmp_path / "subjects.tsv").unlink()
     (tmp_path / gone).unlink()
-    with pytest.raises(BadInput) as caught:
+    (tmp_path / "images/notes.txt").write_text("x")
+    with pytest.raises(BadInput, match="not pairs") as caught:
         list(cases(tmp_path))
-    assert caught.value.where.startswith(gone.split(".")[0])
+    assert told in caught.value.where
+    assert "images/notes.txt without labels/notes.txt.*" in caught.value.where
+    assert "(2 in all)" in caught.value.where
+
+
+@pytest.mark.parametrize("gone", ["images", "labels"])
+def test_which_of_the_two_folders_is_missing_is_told(tmp_path, gone):
+    built(tmp_path)
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=f"missing: folder {gone}") as caught:
+        list(cases(tmp_path))
+    assert caught.value.where.startswith(f"{tmp_path}: found none, wanted images/, labels/")
+    with pytest.raises(BadInput, match="missing: folder images") as caught:
+        list(cases(tmp_path / "nowhere"))
+    assert "nowhere: found no such folder" in caught.value.where

@@ -101,7 +101,7 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
     sa_picture(case.files[-1], np.ones((20, 17, 1)) * 255)
     with pytest.raises(BadInput, match="different grids") as caught:
         case.open()
-    assert caught.value.where.startswith(case.files[-1].name)
+    assert caught.value.where.startswith(f"masks/{case.files[-1].name}, shape: ")
 
 
 def test_an_unknown_class_is_named(tmp_path):

@@ -1,0 +1,182 @@
+"""A stage of the ablations: train one cell with one seed, ask it the test questions, keep its numbers and its answers.
+
+    python -m components.ablation.cell joint 0
+
+One process, one thread, no Ray: two cells run side by side on two cores. The loops are those of the stages `sft` and
+`rl`, on data of the cell's own (`variants`). A cell that is trained by RL goes on from its forerunner's checkpoint of
+the same seed, which waits under .cache/ablation; where it is gone, it is made again. Killed, the same command goes on
+from the last state.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from components import environment
+from components.ablation import variants
+from components.ablation.cells import FILE, RESULTS, Cell, Plan, cell_of, plan
+from components.compare import runs
+from components.evaluation import report
+from components.evaluation.intervals import resample
+from components.evaluation.metrics import score
+from components.evaluation.run import read_exam
+from components.training import rl, sft
+from components.training.launch import Workers, code, run_key
+from components.training.rl_config import RlConfig
+from components.training.states import States
+from model.imaging import shards
+from model.interface.errors import Failure
+from model.interface.writing import write_text
+from model.vlm import checkpoint as folders
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.engine import answer
+from model.vlm.sampling import Sampling
+
+KEPT = Path(".cache/ablation")
+"""Checkpoints that others go on from, and states of what isn't finished."""
+
+
+def run(
+    name: str,
+    seed: int,
+    *,
+    planned: Plan | None = None,
+    data: Path = Path("data"),
+    base: Path = Path("checkpoints/base"),
+    out: Path = RESULTS,
+) -> dict[str, Any]:
+    """Write {out}/cells/{name}/{seed}.json and .jsonl.gz; what the first holds."""
+    planned = planned or plan()
+    cell = cell_of(planned, name)
+    torch.set_num_threads(1)
+    shards.verify(data)
+    began = time.perf_counter()
+    folder = trained(name, seed, planned, data, base)
+    checkpoint = folders.load(folder)
+    exam = read_exam(data, "test", checkpoint)
+    asked = list(zip(exam.prepared, exam.questions, strict=True))
+    traces = answer(checkpoint, asked, Sampling(max_tokens=planned.training.max_tokens))
+    rows = [
+        score(question, study.frame, trace, group, modality=study.volume.modality)
+        for question, study, trace, group in zip(exam.questions, exam.prepared, traces, exam.groups, strict=True)
+    ]
+    tree = report.by_dimension(rows, {}, resample(exam.groups, planned.training.draws, 0))
+    dropped = (*report.SLICES, "selective")
+    told = {
+        "cell": name,
+        "seed": seed,
+        "title": cell.title(),
+        "settings": cell.model_dump(mode="json"),
+        "contract": cell.contract_changes,
+        "digests": {
+            "data": hashlib.sha256((data / "manifest.json").read_bytes()).hexdigest(),
+            "base": folders.verify(base),
+            "checkpoint": checkpoint.digest,
+            "training": run_key(planned.training.model_dump(mode="json")),
+        },
+        "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
+    }
+    place = out / "cells" / name
+    told_rows = zip(rows, traces, exam.questions, (study.frame for study in exam.prepared), strict=True)
+    runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*parts) for parts in told_rows))
+    write_text(place / f"{seed}.json", json.dumps(told, indent=1) + "\n")
+    if not any(other.after == name for other in planned.cells.values()):
+        shutil.rmtree(folder)
+    sys.stderr.write(f"ablation: {name}, seed {seed}: {time.perf_counter() - began:.0f} s\n")
+    return told
+
+
+def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path:
+    """The checkpoint of a cell, from .cache or made now."""
+    cell, training = planned.cells[name], planned.training
+    before = trained(cell.after, seed, planned, data, base) if cell.after else base
+    same = (cell.model_dump(mode="json"), seed, training.model_dump(mode="json"))
+    key = run_key(*same, folders.verify(before), (data / "manifest.json").read_text(), code())
+    folder = KEPT / f"{name}-{seed}-{key}"
+    if folder.is_dir():
+        return folder
+    checkpoint = seen_by(cell, folders.load(before))
+    states = Saves(KEPT / f"{folder.name}-states", f"{name} {seed}")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = variants.write(data, Path(scratch), cell, training, seed)
+        if cell.after:
+            rl.train(checkpoint, rl_config(cell, planned, Path(scratch), seed), Workers(), states, None)
+        else:
+            config = sft.SftConfig(
+                data=Path(scratch),
+                seed=seed,
+                epochs=training.epochs,
+                studies=made.a_step,
+                lr=training.lr,
+                workers=1,
+            )
+            sft.train(checkpoint, config, Workers(), states, None)
+    folders.save(checkpoint, folder)
+    states.forget()
+    return folder
+
+
+def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> RlConfig:
+    training = planned.training
+    return RlConfig(
+        data=data,
+        seed=seed,
+        steps=training.rl_steps,
+        images=training.rl_images,
+        volumes=training.rl_volumes,
+        group=training.rl_group,
+        lr=training.rl_lr,
+        reward=cell.reward,
+        workers=1,
+    )
+
+
+def seen_by(cell: Cell, checkpoint: Checkpoint) -> Checkpoint:
+    """The same weights under the cell's own contract."""
+    contract = type(checkpoint.contract).model_validate(checkpoint.contract.model_dump() | cell.contract_changes)
+    return replace(checkpoint, contract=contract)
+
+
+class Saves:
+    """States of one training in this process: the last one is kept, in a folder of its own."""
+
+    def __init__(self, folder: Path, title: str) -> None:
+        self.states, self.title = States(folder, keep=1), title
+
+    def last(self) -> Path | None:
+        return self.states.last(self.say)
+
+    def say(self, line: str) -> None:
+        sys.stderr.write(f"{self.title}: {line}\n")
+
+    def save(self, write: Callable[[Path], Any], metrics: dict[str, float], *, first: bool) -> None:
+        self.states.write(write, metrics)
+
+    def forget(self) -> None:
+        shutil.rmtree(self.states.folder, ignore_errors=True)
+
+
+def main(told: list[str]) -> int:
+    """The exit code. told: a cell and a seed."""
+    environment.settle()
+    try:
+        if len(told) != 2 or not told[1].isdigit():
+            raise Failure("a cell and a seed are wanted", where=f"found {told}", next=f"name a cell of {FILE.name}")
+        run(told[0], int(told[1]))
+    except Failure as failure:
+        sys.stderr.write(failure.render() + "\n")
+        return failure.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

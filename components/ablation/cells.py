@@ -1,0 +1,141 @@
+"""What the ablations compare: cells, each a training that differs from the whole method in what it names.
+
+`params.yaml` beside this file lists them, and what of them depends on it is told in `dvc.yaml`: changing a cell runs
+that cell again and no other.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.interface.errors import BadInput
+
+FILE = Path("components/ablation/params.yaml")
+RESULTS = Path("results/ablation")
+MIXTURES = {"joint": "2D + 3D", "2d": "2D alone", "3d": "3D alone", "matched": "2D + 3D, as few as 3D alone"}
+CROPS = {
+    "native": "native crops",
+    "model": "crops of model space",
+    "none": "no crops",
+    "elsewhere": "crops of another place",
+}
+
+
+class Cell(BaseModel):
+    """A training of the method; each field's default is the whole method's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mixture: Literal["joint", "2d", "3d", "matched"] = "joint"
+    """Images and volumes of the same heads; images alone; volumes alone; both, but only as many studies as there are
+    volumes. Every mixture takes as many steps, so that 2d and 3d see their studies as often as joint does."""
+    grounded: bool = True
+    """The teacher points at what it speaks of. Without, it says the same in words."""
+    crops: Literal["native", "model", "none", "elsewhere"] = "native"
+    """What a box is answered with, in training and when asked: the source voxels there, model space as in the paper,
+    nothing, or the source voxels of an equal box at another place."""
+    after: str = ""
+    """The cell whose checkpoint this one goes on from by RL; "" of supervised training."""
+    reward: Literal["ours", "ours+iou"] = "ours"
+    """Of RL: outcome alone, or with the boxes' IoU."""
+
+    @model_validator(mode="after")
+    def _only_boxes_bring_crops(self) -> "Cell":
+        if not self.grounded and self.crops != "none":
+            raise ValueError(f"grounded is false and crops are {self.crops!r}: without boxes there are none")
+        return self
+
+    @property
+    def contract_changes(self) -> dict[str, Any]:
+        return {"none": {"crop_slices": 0}, "native": {}}.get(self.crops, {"crop_source": self.crops})
+
+    def title(self) -> str:
+        """As it is told to people."""
+        stage = {"ours": "SFT + RL", "ours+iou": "SFT + RL with IoU"}[self.reward] if self.after else "SFT"
+        return f"{stage}: {MIXTURES[self.mixture]}, " + (
+            f"grounded, {CROPS[self.crops]}" if self.grounded else "ungrounded"
+        )
+
+
+class Training(BaseModel):
+    """How long a cell is trained; the same for all.
+
+    The budget is three hours of two cores, 21,600 core-seconds, for 40 supervised cells and 10 of RL. Measured, one
+    thread: reading and encoding the studies of 100 heads is about 55 core-seconds, a visit to a study .15 (570 studies,
+    a sixth of them volumes, half of the time theirs), a step of RL 4, asking the 560 test questions 65, starting a
+    process 10. So joint is 400, 2d and 3d half of it, matched a fifth, the others about as long as joint: 5.9 times
+    400 for each of five seeds are 11,800. RL is 40 x 4 + 20 each, 1,800; asking 50 times 3,250; starting 500. Together
+    17,350: two hours and 25 minutes with two cells side by side.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heads: int = Field(default=100, ge=2)
+    """Heads that are trained on, drawn by the seed: seeds differ in what they see as well as in its order."""
+    epochs: int = Field(default=4, ge=1)
+    studies: int = Field(default=24, ge=1)
+    """A step of the joint mixture; the others take their share of it."""
+    lr: float = Field(default=1e-3, gt=0)
+    rl_steps: int = Field(default=40, ge=1)
+    rl_lr: float = Field(default=1e-5, gt=0)
+    rl_images: int = Field(default=6, ge=0)
+    """Questions about images a step of RL."""
+    rl_volumes: int = Field(default=2, ge=0)
+    rl_group: int = Field(default=8, ge=2)
+    """Answers to each of them."""
+    max_tokens: int = Field(default=160, ge=8)
+    """Sampled tokens an answer of the evaluation may have."""
+    draws: int = Field(default=2000, ge=100)
+    """Bootstrap resamples of a cell's own intervals."""
+
+
+class Claim(BaseModel):
+    """That one cell is better than another in something."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    claim: str
+    """A sentence."""
+    better: str
+    than: str
+    metric: str
+    """Of `evaluation.metrics`, one whose count depends on the question alone."""
+    dimension: Literal["2d", "3d"]
+
+
+class Plan(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    training: Training = Training()
+    cells: dict[str, Cell]
+    claims: tuple[Claim, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_cells_exist(self) -> "Plan":
+        named = {cell.after for cell in self.cells.values() if cell.after}
+        named |= {name for claim in self.claims for name in (claim.better, claim.than)}
+        if unknown := sorted(named - set(self.cells)):
+            raise ValueError(f"cell {unknown[0]!r} is named and not there, known: {', '.join(self.cells)}")
+        return self
+
+
+def plan(file: Path = FILE) -> Plan:
+    """Raises BadInput, which names the key."""
+    try:
+        return Plan.model_validate(yaml.safe_load(file.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, wanted = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        where = f"{file.name}, {key or 'cells'}: found {str(first['input'])[:80]}, wanted {wanted}"
+        raise BadInput("the ablations can't be planned", where=where, next=f"mend {file.name}") from error
+
+
+def cell_of(planned: Plan, name: str) -> Cell:
+    """Raises BadInput for a cell that isn't there."""
+    if name not in planned.cells:
+        where = f"{FILE.name}, cells: found {name!r}, wanted one of {', '.join(planned.cells)}"
+        raise BadInput("no such cell", where=where, next="name one of these")
+    return planned.cells[name]

@@ -1,0 +1,78 @@
+"""The training data of a cell: a sealed folder of its own, made of some heads of the whole set.
+
+Which heads is the seed's; which studies of them the mixture's; whether the teacher points is the cell's. What a box is
+answered with is no matter of the data: the contract says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from components.ablation.cells import Cell, Training
+from model.imaging import shards
+from model.interface.question import Question, Remark
+
+SPLIT = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    studies: int
+    """How many there are."""
+    a_step: int
+    """How many of them a step takes, so that an epoch has as many steps as joint training has."""
+
+
+def write(data: Path, out: Path, cell: Cell, training: Training, seed: int) -> Made:
+    """Write the folder; raises BadInput as `shards` does."""
+    questions = shards.read_questions(data, SPLIT)
+    asked = {question.study for question in questions}
+    heads = drawn_heads([s.group for s in shards.read_studies(data, SPLIT) if s.id in asked], training.heads, seed)
+    there = [(s.id, s.volume.dimension) for s in shards.read_studies(data, SPLIT) if s.group in heads and s.id in asked]
+    kept = mixed(there, cell.mixture, seed)
+    shards.write_studies(out, SPLIT, (s for s in shards.read_studies(data, SPLIT) if s.id in kept))
+    told = [question for question in questions if question.study in kept]
+    shards.write_questions(out, SPLIT, told if cell.grounded else map(ungrounded, told))
+    shards.seal(out)
+    steps = max(1, round(len(there) / training.studies))
+    return Made(len(kept), max(1, round(len(kept) / steps)))
+
+
+def drawn_heads(groups: Iterable[str], most: int, seed: int) -> set[str]:
+    """As many heads, the same for every cell of a seed."""
+    heads = sorted(set(groups))
+    order = np.random.default_rng([seed, 11]).permutation(len(heads))
+    return {heads[i] for i in order[:most]}
+
+
+def mixed(there: list[tuple[str, int]], mixture: str, seed: int) -> set[str]:
+    """Ids of the studies that are trained on. there: (id, dimension)."""
+    if mixture in ("2d", "3d"):
+        return {name for name, dimension in there if dimension == int(mixture[0])}
+    if mixture == "joint":
+        return {name for name, _ in there}
+    volumes = sum(dimension == 3 for _, dimension in there)
+    order = np.random.default_rng([seed, 13]).permutation(len(there))
+    share = volumes / max(1, len(there))
+    wanted = {3: round(volumes * share), 2: volumes - round(volumes * share)}
+    kept: set[str] = set()
+    for i in order:
+        name, dimension = there[i]
+        if wanted[dimension]:
+            wanted[dimension] -= 1
+            kept.add(name)
+    return kept
+
+
+def ungrounded(question: Question) -> Question:
+    """The same thought without pointing: "The infarct is at […]" becomes "The infarct is seen."."""
+    return replace(question, rationale=tuple(map(_in_words, question.rationale)))
+
+
+def _in_words(remark: Remark) -> Remark:
+    if not remark.box:
+        return remark
+    text = remark.text.removesuffix(" at")
+    return replace(remark, text=f"{text} seen." if text != remark.text else remark.text, box=None)

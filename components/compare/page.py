@@ -1,0 +1,116 @@
+"""One page of a comparison: who stands where, what differs and how surely, and the answers that changed.
+
+Nothing is fetched and no script runs. Links lead to the pages of both traces, where they could be made.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.compare import differences, words
+from components.compare.differences import Compared
+from components.compare.forest import forest
+from components.compare.items import Data, Item, items
+from components.compare.runs import Run
+from components.evaluation.paired import Difference
+from components.serving.story import DISCLAIMER
+from model.interface.contract import Contract
+from model.interface.errors import BadInput
+from model.interface.writing import write_text
+
+HERE = Path(__file__).parent
+BOARD = (("accuracy", "2d"), ("accuracy", "3d"), ("box_iou", "2d"), ("box_iou", "3d"), ("valid_format", "2d"),
+         ("valid_format", "3d"))  # fmt: skip
+"""Columns of the leaderboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A run on the leaderboard."""
+
+    run: Run
+    cells: tuple[Difference, ...]
+    """Its values in the columns of `BOARD`."""
+
+    @property
+    def n(self) -> str:
+        return " + ".join(str(cell.n) for cell in self.cells[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Answers that changed between two runs."""
+
+    better: str
+    than: str
+    gained: int
+    lost: int
+    items: tuple[Item, ...]
+
+
+def leaderboard(runs: Sequence[Run], *, draws: int = differences.DRAWS) -> list[Placed]:
+    """The highest mean accuracy over images and volumes first."""
+    placed = [Placed(run, tuple(differences.alone(run, *column, draws=draws) for column in BOARD)) for run in runs]
+    return sorted(placed, key=lambda one: -sum(cell.value or 0.0 for cell in one.cells[:2]))
+
+
+def write(
+    out: Path,
+    title: str,
+    rows: Sequence[Compared],
+    runs: Sequence[Run],
+    *,
+    data: Path = Path("data"),
+    base: Path = Path("checkpoints/base"),
+    shown: int = 8,
+    linked: bool = True,
+    draws: int = differences.DRAWS,
+) -> Path:
+    """Write the page and what it links to; returns it.
+
+    rows: what is compared, `Compared.better` and `than` naming runs. shown: changed answers told of each pair.
+    linked: make trace pages, which wants the data.
+    """
+    by_name = {run.name: run for run in runs}
+    if len(of := sorted({run.data for run in runs if run.data})) > 1:
+        where = f"data: found {' and '.join(digest[:12] for digest in of)}, wanted one of them"
+        raise BadInput("these runs answered other questions", where=where, next="compare runs of one data set")
+    contract = Contract.load(base) if (base / "contract.json").is_file() else None
+    read = Data(data if linked else Path("nowhere"))
+    pairs = []
+    for better, than in dict.fromkeys((row.better, row.than) for row in rows):
+        changed = differences.changed(by_name[better], by_name[than])
+        some = [*islice((c for c in changed if c.gained), shown), *islice((c for c in changed if not c.gained), shown)]
+        told = items(by_name[better], by_name[than], some, read, contract, out)
+        gained = sum(one.gained for one in changed)
+        pairs.append(Pair(better, than, gained, len(changed) - gained, tuple(told)))
+    titles = {run.name: run.title for run in runs}
+    _write(out, title=title, rows=rows, board=leaderboard(runs, draws=draws), pairs=pairs, titles=titles)
+    return out
+
+
+def _write(out: Path, **told: Any) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["metric"] = words.metric_words
+    environment.filters["interval"] = words.interval
+    environment.filters["chance"] = words.chance
+    style = (HERE / "compare.css").read_text(encoding="utf-8")
+    plot = Markup(forest(told["rows"]))
+    page = environment.get_template("compare.html").render(
+        **told, columns=BOARD, forest=plot, style=Markup(style), style_hash=_hash(style), disclaimer=DISCLAIMER
+    )
+    write_text(out, page)
+
+
+def _hash(text: str) -> str:
+    """As a Content-Security-Policy names an inline block."""
+    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,39 @@
+"""How numbers and metrics are told to people, in tables, plots and lines alike."""
+
+from components.evaluation.paired import Difference
+
+METRICS = {
+    "accuracy": "accuracy",
+    "box_iou": "IoU of boxes",
+    "valid_format": "valid format",
+    "localisation_iou": "IoU of localisation boxes",
+    "lesion_iou": "IoU of lesion boxes",
+    "hit_50": "boxes of IoU .5 and more",
+    "z_overlap": "z-range overlap",
+}
+
+
+def metric_words(name: str) -> str:
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def signed(value: float) -> str:
+    """To the third place, with its sign; nothing has none."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("+0.000", "0.000")
+
+
+def plain(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def interval(found: Difference, *, with_sign: bool = False) -> str:
+    """ "0.81 [0.77, 0.85]", "–" where nothing was counted."""
+    if found.value is None:
+        return "–"
+    form = signed if with_sign else plain
+    ends = "" if found.low is None or found.high is None else f" [{form(found.low)}, {form(found.high)}]"
+    return form(found.value) + ends
+
+
+def chance(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,63 @@
+"""What stage `rl` can be told. Defaults are for the embedded model."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.training.alarms import AlarmConfig
+from components.training.config import TrainingConfig
+from model.learning.objectives import Objective
+from model.learning.rewards import Name
+
+
+class RlConfig(TrainingConfig):
+    sft: Path = Path("checkpoints/sft")
+    out: Path = Path("checkpoints/rl")
+    results: Path = Path("results/rl/metrics.json")
+    seed: int = 5
+    steps: int = Field(default=60, ge=1)
+    images: int = Field(default=6, ge=0)
+    """Questions about images a step, over all workers."""
+    volumes: int = Field(default=2, ge=0)
+    """Questions about volumes a step, over all workers: about the paper's 170 to 50."""
+    group: int = Field(default=8, ge=2)
+    """Answers sampled to each question."""
+    max_tokens: int = Field(default=120, ge=8)
+    """Sampled tokens an answer; a longer one is cut and left out of the update."""
+    resample: int = Field(default=0, ge=0)
+    """Rounds in which other questions are asked in place of those whose answers all earned the same, at most (DAPO's
+    dynamic sampling, arXiv 2503.14476, section 3.2, with an end)."""
+    reward: Name = "ours"
+    """What an answer earns, see `model.learning.rewards`."""
+    objective: Objective = "dr_grpo"
+    """The loss, see `model.learning.objectives`."""
+    denominator: Literal["tokens", "constant"] = "tokens"
+    """Of Dr. GRPO: the tokens that move, or `max_tokens` for every answer, as in its paper."""
+    clip: tuple[float, float] = (0.2, 0.28)
+    """How far a ratio may go below and above 1. GSPO wants (3e-4, 4e-4), CISPO (1, 0.28 or more)."""
+    kl: Literal["none", "k3"] = "none"
+    """What keeps the policy near the one it began as: nothing, or the importance-corrected k3."""
+    kl_beta: float = Field(default=0.01, ge=0)
+    """Weight of that KL in the loss."""
+    updates: int = Field(default=1, ge=1)
+    """Optimiser steps on the answers of a step, each on all of them."""
+    rollout: Literal["local", "pool"] = "local"
+    """Answers from this process's engine, or from a pool of engines of its own for each worker, whose arithmetic may
+    differ: their tokens are then weighted by truncated importance sampling."""
+    engines: int = Field(default=1, ge=1)
+    """Engines in a worker's pool; a GPU each where `gpu` is set."""
+    tis_cap: float = Field(default=2.0, ge=1)
+    """What a token from a pool counts at most."""
+    lr: float = Field(default=1e-5, gt=0)
+    """Constant after ten steps. A real 7B model wants 1e-6."""
+    save_every: int = Field(default=20, ge=1)
+    show_every: int = Field(default=20, ge=0)
+    """Steps between pictures of completions; 0 for none."""
+    alarms: AlarmConfig = AlarmConfig()
+
+    @model_validator(mode="after")
+    def _engines_know_the_weights(self) -> Self:
+        if self.rollout == "pool" and (self.tune, self.parallel) != ("full", "ddp"):
+            raise ValueError(f"rollout pool with tune {self.tune}, parallel {self.parallel}: wants full and ddp")
+        return self

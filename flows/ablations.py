@@ -1,0 +1,91 @@
+"""The ablations: every cell that is out of date, two side by side; then what they say, on one page and in MLflow.
+
+    python -m flows.ablations
+
+DVC knows what is up to date. Cells are stages with one thread each; those that go on from another come after it.
+Killed, the same command goes on: what is done is done, and a training goes on from its last state.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from components import environment, settings, tracking
+from components.ablation import cells
+from components.ablation.cell import KEPT
+from components.compare.items import Data, pictures
+from components.compare.runs import load
+from components.evaluation.config import EvaluateConfig
+from flows import stages
+from model.interface.errors import Failure
+
+FILE = "components/ablation/dvc.yaml"
+LANES = 2
+EXPERIMENT = "ablations"
+
+
+def run(lanes: int = LANES) -> Iterator[str]:
+    """Lines to print."""
+    waiting = stages.changed(FILE)
+    for kind in ("sft", "rl"):
+        mine = [name for name in waiting if name.removeprefix(f"{FILE}:").startswith(f"{kind}@")]
+        with ThreadPoolExecutor(lanes) as pool:
+            for name, what in zip(mine, pool.map(stages.reproduce, mine), strict=True):
+                yield f"{name.removeprefix(f'{FILE}:')}: {what}"
+    yield f"claims: {stages.reproduce(f'{FILE}:claims')}"
+    shutil.rmtree(KEPT, ignore_errors=True)
+    yield f"runs in MLflow: {record()}"
+    yield (cells.RESULTS / "table.md").read_text()
+    yield f"page: {(cells.RESULTS / 'index.html').resolve()}"
+
+
+def record(results: Path = cells.RESULTS) -> int:
+    """A parent run of the whole and a child a cell and seed, by name; how many children. Again: nothing changes."""
+    rows = json.loads((results / "cells.json").read_text())
+    claims = json.loads((results / "claims.json").read_text())
+    data, commit = rows[0]["digests"]["data"], tracking.commit()
+    used = tracking.DataUsed("embedded anatomy", data[:36], json.dumps({"manifest.json": data}))
+    parent = tracking.log_evaluation(
+        EXPERIMENT,
+        key=tracking.key_of(rows, claims),
+        name=f"all cells, data {data[:8]}",
+        metrics={f"{c['claim']}/{c['metric']}/{c['dimension']}": c["difference"] for c in claims},
+        tags={"git": commit},
+        files=[results / name for name in ("claims.json", "cells.json", "table.md", "index.html")],
+        data=used,
+    )
+    read = Data(settings.load("evaluate", EvaluateConfig).data)
+    for row in rows:
+        place = results / "cells" / row["cell"] / f"{row['seed']}"
+        tracking.log_evaluation(
+            EXPERIMENT,
+            key=tracking.key_of(row),
+            name=f"{row['cell']}, seed {row['seed']}",
+            parent=parent,
+            params={"cell": row["cell"], "seed": row["seed"], **row["settings"], **row["digests"]},
+            metrics={
+                f"{dimension}/{metric}": found["value"]
+                for dimension, metrics in row["test"].items()
+                for metric, found in metrics.items()
+                if found["value"] is not None
+            },
+            tags={"git": commit, "title": row["title"]},
+            files=[place.with_suffix(".json"), place.with_suffix(".jsonl.gz")],
+            pictures=pictures(load(place.parent), row["seed"], read),
+            data=used,
+        )
+    return len(rows)
+
+
+if __name__ == "__main__":
+    environment.home()
+    try:
+        for line in run():
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+    except Failure as failure:
+        sys.stderr.write(failure.render() + "\n")
+        sys.exit(failure.exit_code)

@@ -1,0 +1,83 @@
+"""The plan, and that the graph says the same."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.ablation import cells
+from components.ablation.cells import Cell, cell_of, plan
+from components.evaluation.report import COMPARED
+from model.interface.errors import BadInput
+
+ROOT = Path(__file__).parents[3]
+PLAN = plan(ROOT / cells.FILE)
+GRAPH = yaml.safe_load((ROOT / "components/ablation/dvc.yaml").read_text())["stages"]
+MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def test_the_graph_has_every_cell_and_seed_once() -> None:
+    sft, rl = (GRAPH[stage]["matrix"] for stage in ("sft", "rl"))
+    assert sft["seed"] == rl["seed"] == list(PLAN.seeds)
+    assert [*sft["cell"], *rl["cell"]] == list(PLAN.cells)
+    assert {cell.after for name, cell in PLAN.cells.items() if name in rl["cell"]} == {"joint"}
+    assert "results/ablation/cells/joint/${item.seed}.json" in GRAPH["rl"]["deps"]
+    assert not any(PLAN.cells[name].after for name in sft["cell"])
+
+
+def test_a_cell_depends_on_what_makes_data_trains_and_asks() -> None:
+    """As the stages of the main graph do, but for what a fresh clone doesn't have."""
+    absent = {"data", "checkpoints/sft", "checkpoints/rl"}
+    judged = {
+        "components/evaluation/baselines.py",
+        "components/evaluation/config.py",
+        "components/evaluation/traces.py",
+    }
+    sheets = {"components/data/card.py", "components/data/pictures.py"}
+    for stage, needs in (("sft", ("data", "sft", "evaluate")), ("rl", ("data", "sft", "rl", "evaluate"))):
+        wanted = {dep for name in needs for dep in MAIN[name]["deps"]} - absent - judged - sheets
+        assert wanted <= set(GRAPH[stage]["deps"]), stage
+        assert all((ROOT / dep).exists() for dep in GRAPH[stage]["deps"] if not dep.startswith("results"))
+        assert "data" in GRAPH[stage]["params"]  # the section of params.yaml
+
+
+def test_every_claim_has_five_seeds_and_a_metric_that_pairs_up() -> None:
+    assert len(PLAN.seeds) >= 5
+    assert {claim.metric for claim in PLAN.claims} <= set(COMPARED)
+    told = {(claim.better, claim.than, claim.dimension) for claim in PLAN.claims}
+    wanted = [
+        *(("joint", other, "3d") for other in ("only-3d", "ungrounded", "no-crops")),
+        *(("joint-rl", "joint", dimension) for dimension in ("2d", "3d")),
+        *(("joint-rl-iou", "joint-rl", dimension) for dimension in ("2d", "3d")),
+    ]
+    assert set(wanted) <= told
+
+
+def test_titles_tell_cells_apart() -> None:
+    titles = [cell.title() for cell in PLAN.cells.values()]
+    assert len(set(titles)) == len(titles)
+    assert PLAN.cells["joint-rl-iou"].title() == "SFT + RL with IoU: 2D + 3D, grounded, native crops"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"cells": {"a": {"mixture": "4d"}}}, "cells.a.mixture: found 4d"),
+        ({"cells": {"a": {"grounding": False}}}, "cells.a.grounding"),
+        ({"cells": {"a": {"grounded": False}}}, "without boxes there are none"),
+        ({"cells": {"a": {"after": "b"}}}, "cell 'b' is named and not there, known: a"),
+        ({"training": {"heads": 1}, "cells": {"a": {}}}, "training.heads: found 1"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_by_its_key(change: dict, told: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(change))
+    with pytest.raises(BadInput, match="can't be planned") as error:
+        plan(tmp_path / "params.yaml")
+    assert told in error.value.where
+
+
+def test_an_unknown_cell_is_told_with_the_known_ones() -> None:
+    assert cell_of(PLAN, "joint") == Cell()
+    with pytest.raises(BadInput, match="no such cell") as error:
+        cell_of(PLAN, "joined")
+    assert "found 'joined', wanted one of joint" in error.value.where

@@ -1,0 +1,66 @@
+import pytest
+
+from components.compare.differences import Compared, alone, changed, compare, corrected, every
+from components.compare.runs import Run
+from components.evaluation.paired import Difference
+from model.interface.errors import BadInput
+from tests.components.compare.made import run
+
+GOOD, BAD = run("good", 2), run("bad", 12)
+
+
+def test_a_difference_is_over_common_seeds_and_questions() -> None:
+    found = compare(GOOD, BAD, "accuracy", "3d", draws=500).found
+    assert (found.value, found.n, found.seeds) == (0.25, 40, 5)
+    fewer = Run("fewer", "fewer", {k: BAD.seeds[k] for k in (1, 3)}, BAD.about, {})
+    assert compare(GOOD, fewer, "accuracy", "3d", draws=500).found.seeds == 2
+    assert compare(GOOD, BAD, "accuracy", "2d", draws=500).found.n == 0
+
+
+def test_nothing_in_common_is_told_by_name() -> None:
+    other = Run("other", "other", {9: BAD.seeds[0]}, {}, {})
+    with pytest.raises(BadInput, match="can't be compared") as error:
+        compare(GOOD, other, "accuracy", "3d")
+    assert "good and other" in error.value.where
+
+
+def test_a_metric_that_does_not_pair_up_is_refused() -> None:
+    with pytest.raises(BadInput, match="in pairs"):
+        compare(GOOD, BAD, "centre_error_mm", "3d")
+
+
+def test_all_rows_are_corrected_together() -> None:
+    rows = every([BAD, GOOD, run("same", 12)], ("accuracy", "box_iou"), draws=2000)
+    assert [(row.better, row.metric, row.found.n) for row in rows] == [
+        ("good", "accuracy", 40), ("good", "box_iou", 40), ("same", "accuracy", 40), ("same", "box_iou", 40)
+    ]  # fmt: skip
+    best = rows[0]
+    assert best.found.p is not None and best.corrected == pytest.approx(min(1, 4 * best.found.p))
+    assert [row.verdict for row in rows] == ["better", "unsure", "unsure", "unsure"]
+
+
+def test_the_verdict_is_the_corrected_one() -> None:
+    def judged(value: float | None, p: float | None) -> str:
+        (row,) = corrected([Compared("a", "b", "accuracy", "3d", Difference(value, None, None, p, 9, 5))])
+        return row.verdict
+
+    assert judged(0.1, 0.01) == "better"
+    assert judged(-0.1, 0.01) == "worse"
+    assert judged(0.1, 0.2) == "unsure"
+    assert judged(0.1, None) == "not measured"
+
+
+def test_a_run_alone_has_its_mean_over_seeds() -> None:
+    found = alone(GOOD, "accuracy", "3d", draws=500)
+    assert found.value == pytest.approx((38 + 37 + 36 + 35 + 34) / 200)
+    assert found.low is not None and found.high is not None
+    assert found.low < 0.9 < found.high
+
+
+def test_changed_answers_come_with_how_many_seeds_agree() -> None:
+    found = changed(GOOD, BAD)
+    assert len(found) == 10 and all(one.gained for one in found)
+    by_name = {one.question: one.seeds for one in found}
+    assert by_name["q11"] == 5  # wrong in all of the one, right in all of the other
+    assert by_name["q2"] == 1  # the good run's further seeds are wrong there too
+    assert [one.seeds for one in found] == sorted((one.seeds for one in found), reverse=True)

@@ -1,0 +1,38 @@
+import xml.etree.ElementTree as ET
+
+from components.compare.differences import Compared, every
+from components.compare.forest import LEFT, WIDTH, forest
+from components.evaluation.paired import Difference
+from tests.components.compare.made import run
+
+ROWS = every([run("bad", 12), run("good", 2)], ("accuracy", "box_iou"), draws=300)
+
+
+def points(svg: str) -> list[float]:
+    return [float(node.get("cx", 0)) for node in ET.fromstring(svg).iter() if node.tag.endswith("circle")]
+
+
+def test_a_point_lies_on_its_side_of_nothing() -> None:
+    better, none = points(forest(ROWS))
+    middle = LEFT + WIDTH / 2
+    assert better > middle
+    assert none == middle
+    (worse,) = points(forest(every([run("good", 2), run("bad", 12)], ("accuracy",), draws=300)))
+    assert worse < middle
+
+
+def test_names_are_words_not_markup() -> None:
+    row = Compared("<b>", "&", "accuracy", "3d", Difference(0.1, 0.0, 0.2, 0.1, 9, 5))
+    assert "<b>" not in forest([row])
+    ET.fromstring(forest([row]))
+
+
+def test_nothing_measured_is_no_plot() -> None:
+    assert forest([]) == ""
+    assert forest([Compared("a", "b", "accuracy", "3d", Difference(None, None, None, None, 0, 1))]) == ""
+
+
+def test_a_row_without_an_interval_is_a_point_alone() -> None:
+    svg = forest([Compared("a", "b", "accuracy", "3d", Difference(0.1, None, None, None, 9, 1))])
+    assert len(points(svg)) == 1
+    assert "[" not in svg

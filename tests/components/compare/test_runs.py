@@ -1,0 +1,71 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.compare import runs
+from components.evaluation.metrics import score
+from components.evaluation.report import COMPARED
+from model.interface import grammar
+from model.interface.boxes import Box
+from model.interface.errors import BadInput
+from model.interface.trace import Flaw, Step
+from tests.components.compare.made import run
+from tests.components.evaluation.made import frame, question
+from tests.components.evaluation.made import trace as made_trace
+
+BOX = Box.of((4, 6, 2, 14, 20, 9))
+
+
+def test_an_answer_survives_as_a_row_and_becomes_the_same_trace(tmp_path: Path) -> None:
+    given = made_trace(frame().to_model(BOX), crops=2)
+    first = replace(given.steps[0], text=f"<think>{given.steps[0].text}")
+    given = replace(given, steps=(first, Step("</think>B. there")))
+    row = runs.row_of(score(question(BOX), frame(), given, "head"), given, question(BOX), frame())
+    runs.write(tmp_path / "0.jsonl.gz", [row])
+    (read,) = runs.read(tmp_path / "0.jsonl.gz")
+    assert read == row and read.right
+    again = runs.trace(read, frame(), "digest")
+    assert again.answer == grammar.parse(read.said)
+    assert (again.steps[0].box, again.steps[0].crops) == (given.steps[0].box, 2)
+    assert again.steps[0].box_mm == frame().to_mm(frame().to_model(BOX))
+    assert score(question(BOX), frame(), again, "head").counts["box_iou"] == (1, 1)
+
+
+def test_flaws_are_kept_and_a_flawed_box_brings_nothing(tmp_path: Path) -> None:
+    flaw = Flaw("[1]", "1 numbers, expected 6")
+    given = replace(
+        made_trace(),
+        steps=(Step("<think><|box_start|>[1]<|box_end|>", flaw=flaw), Step("</think>B. there")),
+        answer=replace(made_trace().answer, flaws=(flaw,)),
+    )
+    row = runs.row_of(score(question(BOX), frame(), given, "head"), given, question(BOX), frame())
+    again = runs.trace(row, frame(), "digest")
+    assert again.answer.flaws == (flaw,)
+    assert again.steps[0].box is None
+
+
+def test_only_metrics_that_say_something_are_kept() -> None:
+    row = runs.row_of(score(question(), frame(), made_trace(), "head"), made_trace(), question(), frame())
+    assert "box_iou" not in row.counts
+    assert set(row.counts) <= set(COMPARED)
+    assert row.counts["accuracy"] == (1, 1)
+
+
+def test_a_table_is_seeds_by_questions() -> None:
+    sums, counts = runs.table(run("a", 3, seeds=2, n=6), (0, 1), ("q2", "q3", "q5"), "accuracy")
+    assert sums.tolist() == [[0, 1, 1], [0, 0, 1]]
+    assert counts.tolist() == [1, 1, 1]
+
+
+def test_a_folder_without_answers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such run") as error:
+        runs.load(tmp_path / "absent")
+    assert "found no answers" in error.value.where
+
+
+def test_what_was_asked_is_kept_as_it_was_shown() -> None:
+    asked = question(text="Which is it?", options=("{0}", "none"), answer=0, regions=(BOX,))
+    row = runs.row_of(score(asked, frame(), made_trace(), "head"), made_trace(), asked, frame())
+    assert row.asked == "Which is it?\n\nA. [36,24,2,56,52,9]\nB. none"
+    assert row.truth == "A"

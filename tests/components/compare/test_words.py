@@ -1,0 +1,18 @@
+from components.compare.words import chance, interval, metric_words, signed
+from components.evaluation.paired import Difference
+
+
+def test_nothing_has_no_sign() -> None:
+    assert [signed(n) for n in (0.1234, -0.1234, -0.0001, 0.0)] == ["+0.123", "-0.123", "0.000", "0.000"]
+
+
+def test_an_interval_is_told_with_its_ends_where_it_has_any() -> None:
+    assert interval(Difference(0.8, 0.75, 0.85, 0.1, 9, 5)) == "0.800 [0.750, 0.850]"
+    assert interval(Difference(0.1, -0.1, 0.3, 0.1, 9, 5), with_sign=True) == "+0.100 [-0.100, +0.300]"
+    assert interval(Difference(0.8, None, None, None, 9, 1)) == "0.800"
+    assert interval(Difference(None, None, None, None, 0, 1)) == "–"
+
+
+def test_chances_and_metrics_are_told_in_words() -> None:
+    assert [chance(p) for p in (None, 0.0004, 0.04)] == ["–", "< 0.001", "0.040"]
+    assert (metric_words("box_iou"), metric_words("tool_rate")) == ("IoU of boxes", "tool rate")

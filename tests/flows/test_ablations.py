@@ -1,0 +1,120 @@
+"""The ablations in a repository of their own: real DVC, real cells of a small world, two lanes, MLflow on SQLite."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from flows import ablations, comparing, stages
+from flows.ablations import FILE
+from model.interface.errors import BadInput
+from tests.components import world
+
+ROOT = Path(__file__).parents[2]
+PARAMS = {
+    "seeds": [0, 1],
+    "training": {"heads": 4, "epochs": 1, "studies": 4, "max_tokens": 16, "draws": 100},
+    "cells": {"joint": {}, "no-crops": {"crops": "none"}},
+    "claims": [{"claim": "crops help", "better": "joint", "than": "no-crops", "metric": "accuracy", "dimension": "3d"}],
+}
+
+
+def put(folder: Path, params: dict) -> None:
+    (folder / FILE).with_name("params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's own graph on two cells and two seeds, with what the small world has of its deps."""
+    folder = tmp_path_factory.mktemp("clone")
+    graph = yaml.safe_load((ROOT / FILE).read_text())
+    del graph["stages"]["rl"]
+    graph["stages"]["sft"]["matrix"] = {"cell": list(PARAMS["cells"]), "seed": PARAMS["seeds"]}
+    graph["stages"]["sft"]["deps"] = ["checkpoints/base"]
+    graph["stages"]["claims"]["deps"] = ["results/ablation/cells"]
+    (folder / FILE).parent.mkdir(parents=True)
+    (folder / FILE).write_text(yaml.safe_dump(graph))
+    (folder / "params.yaml").write_text("data: {}\nevaluate: {}\n")
+    (folder / ".gitignore").write_text("data\n.urm\n.cache\n")
+    put(folder, PARAMS)
+    world.data(folder / "data")
+    world.checkpoint(folder / "checkpoints/base")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        said = list(ablations.run())
+    assert [line for line in said if line.endswith(": ran")] == [
+        *(f"sft@{cell}-{seed}: ran" for cell in PARAMS["cells"] for seed in (0, 1)),
+        "claims: ran",
+    ]
+    commit = ["git", "-c", "user.name=n", "-c", "user.email=e@e"]
+    subprocess.run([*commit, "add", "."], cwd=folder, check=True)
+    subprocess.run([*commit, "commit", "-qm", "all"], cwd=folder, check=True)
+    return folder
+
+
+def test_a_fresh_clone_is_up_to_date_without_data(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "clone", "-q", str(clone), str(tmp_path / "fresh")], check=True)
+    assert not (tmp_path / "fresh/data").exists()
+    monkeypatch.chdir(tmp_path / "fresh")
+    assert stages.changed(FILE) == []
+    assert stages.reproduce(f"{FILE}:claims", upstream=True) == "up to date"
+
+
+def test_one_param_runs_only_its_cells(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "clone", "-q", str(clone), str(tmp_path / "fresh")], check=True)
+    monkeypatch.chdir(tmp_path / "fresh")
+    put(tmp_path / "fresh", PARAMS | {"cells": {"joint": {}, "no-crops": {"crops": "elsewhere"}}})
+    assert stages.changed(FILE) == [f"{FILE}:sft@no-crops-0", f"{FILE}:sft@no-crops-1", f"{FILE}:claims"]
+    put(tmp_path / "fresh", PARAMS | {"training": PARAMS["training"] | {"epochs": 2}})
+    assert len(stages.changed(FILE)) == 4
+
+
+def test_cells_are_children_of_one_run_by_name_and_only_once(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    assert ablations.record() == 4
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name("ablations")
+    assert experiment is not None
+    found = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(found) == {
+        *(f"{cell}, seed {seed}" for cell in PARAMS["cells"] for seed in (0, 1)),
+        next(name for name in found if name and name.startswith("all cells")),
+    }
+    child = found["no-crops, seed 1"]
+    parent = next(run for name, run in found.items() if name and name.startswith("all cells"))
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert (child.data.params["cell"], child.data.params["crops"]) == ("no-crops", "none")
+    assert "3d/accuracy" in child.data.metrics
+    assert client.list_artifacts(child.info.run_id, "pictures")
+
+
+def test_runs_are_compared_on_a_page_that_leads_to_their_traces(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    rows = comparing.compared(["no-crops", "joint"], Path("traces/compare.html"), 3)
+    assert {(row.better, row.than) for row in rows} == {("joint", "no-crops")}
+    text = Path("traces/compare.html").read_text()
+    assert "Leaderboard" in text
+    lines = comparing.lines(rows)
+    assert len(lines) == len(rows) == 6
+    assert lines[0].startswith("joint - no-crops, ")
+
+
+def test_an_unknown_run_is_told_with_those_that_are_there(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    with pytest.raises(BadInput, match="no such run") as error:
+        comparing.compared(["joint", "jiont"], Path("traces/compare.html"), 0)
+    assert "found 'jiont', wanted one of sft, rl, joint, no-crops" in error.value.where
+
+
+def test_the_projects_own_graph_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The retraining flow doesn't train the ablations."""
+    monkeypatch.chdir(ROOT)
+    assert not any("ablation" in name for name in stages.plan())
+    assert len(stages.plan(FILE)) == 51

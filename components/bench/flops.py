@@ -5,19 +5,15 @@
     2 H V           a place where the head runs, forward; 6 H V both
 
 The tower is frozen: forward only. Pairs are those that may look at one another: half of a causal square, and none
-between branches. Embedding look-ups cost nothing. MFU is this over seconds and the device's dense peak.
+between branches. Embedding look-ups cost nothing. MFU is this over seconds and the device's dense peak
+(`components.training.meter`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from model.learning.packing import Row
-
-PEAK = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "H20": 148e12, "B200": 2250e12}
-"""Dense bfloat16 FLOP/s by a part of the device's name, of NVIDIA's data sheets (SXM)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +55,6 @@ def of_rows(one: PerToken, rows: Sequence[Row], *, head_everywhere: bool = False
 def of_pictures(one: PerToken, patches: int, together: int) -> float:
     """FLOPs of the tower. together: patches that look at one another, a picture's or its windows'."""
     return patches * (one.patch + one.patch_pair * together)
-
-
-def peak_of(device: torch.device) -> float | None:
-    """FLOP/s; None of a CPU, and of what isn't listed."""
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
-    return next((PEAK[part] for part in sorted(PEAK, key=len, reverse=True) if part in name), None)
 
 
 def _pairs(row: Row) -> float:

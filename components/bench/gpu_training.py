@@ -33,6 +33,9 @@ from components.bench.run import BenchConfig
 from components.bench.tuning import Sample
 from components.stage import command
 from components.tracking import commit
+from components.training.meter import peak_of
+from components.training.profiles import QWEN_3B, QWEN_7B
+from components.training.shapes import PUBLISHED
 from model.imaging.crop import crop
 from model.interface import grammar
 from model.interface.boxes import Box
@@ -53,24 +56,7 @@ from model.vlm.tower import grid_of
 STUDIES, ANSWERS = 4, 8
 """Of an SFT step: studies, and questions about each; of a GRPO step: groups, and samples of each."""
 STEPS = 2
-TOWER = {
-    "depth": 32,
-    "hidden_size": 1280,
-    "intermediate_size": 3420,
-    "num_heads": 16,
-    "patch_size": 14,
-    "spatial_merge_size": 2,
-    "temporal_patch_size": 2,
-    "window_size": 112,
-    "fullatt_block_indexes": [7, 15, 23, 31],
-}
-TEXT = {
-    "3B": {"hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
-           "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True},
-    "7B": {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
-           "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False},
-}  # fmt: skip
-"""Of the published config.json of Qwen2.5-VL-3B-Instruct and -7B-Instruct."""
+SIZES = {"3B": QWEN_3B, "7B": QWEN_7B}
 SMALL = TinySize(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, tower_hidden=32, tower_layers=2, tower_heads=2)
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}
 """Largest relative difference of the gradients that are compared."""
@@ -90,12 +76,17 @@ class Told:
 
 
 def run(config: BenchConfig, names: Sequence[str] = (), *, cpu: bool = False) -> dict[str, Any]:
-    """Measure the named shapes, both by default, and write; what the file holds. Raises BadInput without CUDA."""
+    """Measure the named shapes, both by default, and write; what the file holds. Raises BadInput without CUDA, and for
+    a shape that isn't known."""
     if not cpu and not torch.cuda.is_available():
         raise BadInput(
             "this figure needs a GPU",
             where="torch.cuda.is_available(): found False, wanted True",
             next="python -m components.bench.gpu_training --cpu, to see that the script works",
+        )
+    if unknown := [name for name in names if name not in SIZES]:
+        raise BadInput(
+            f"no shape '{unknown[0]}'", where="components.bench.gpu_training", next=f"one of: {', '.join(SIZES)}"
         )
     device = torch.device("cpu" if cpu else "cuda")
     tree: dict[str, Any] = {
@@ -105,7 +96,7 @@ def run(config: BenchConfig, names: Sequence[str] = (), *, cpu: bool = False) ->
         "command": f"python -m components.bench.gpu_training{' --cpu' * cpu}",
     }
     tokenizer = folders.load(config.checkpoint).tokenizer
-    for name in ["small"] if cpu else names or TEXT:
+    for name in ["small"] if cpu else names or SIZES:
         contract = paper.CONTRACT.model_copy(update={"slices": 3, "volume_side": 56} if cpu else {})
         vlm = tiny(contract, tokenizer, SMALL, seed=0) if cpu else shape(name, tokenizer, device)
         tree[name] = measured(Checkpoint(vlm, tokenizer, contract, ""))
@@ -119,12 +110,13 @@ def run(config: BenchConfig, names: Sequence[str] = (), *, cpu: bool = False) ->
 def shape(name: str, tokenizer: Any, device: torch.device) -> Any:
     """A Qwen2.5-VL of that size with random weights, bfloat16, windows in its tower."""
     token = tokenizer.convert_tokens_to_ids
-    tied = TEXT[name]["tie_word_embeddings"]
+    told = PUBLISHED[SIZES[name]]
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
     config = Qwen2_5_VLConfig(
-        text_config=TEXT[name] | {"rope_parameters": rope, "bos_token_id": None, "eos_token_id": token("<|im_end|>")},
-        vision_config=TOWER | {"out_hidden_size": TEXT[name]["hidden_size"]},
-        tie_word_embeddings=tied,
+        text_config=told["text_config"]
+        | {"rope_parameters": rope, "bos_token_id": None, "eos_token_id": token("<|im_end|>")},
+        vision_config=told["vision_config"],
+        tie_word_embeddings=told["tie_word_embeddings"],
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"),
@@ -230,7 +222,7 @@ def _loss(logprobs: Tensor, weights: Tensor, tokens: int, stage: str) -> Tensor:
     """GRPO is on-policy: what was likely then is what is likely now."""
     if stage == "sft":
         return cross_entropy(logprobs, weights, tokens)
-    return -token_clipped(logprobs, logprobs.detach(), weights, Clip()).sum() / max(tokens, 1.0)
+    return -token_clipped(logprobs, logprobs.detach(), weights, Clip()).sum() / tokens
 
 
 def _agree(checkpoint: Checkpoint, ways: dict[str, Callable[[], None]]) -> dict[str, float]:
@@ -268,7 +260,7 @@ def _cost(checkpoint: Checkpoint, gradient: Callable[[], None], tokens: int, nee
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         seconds.append(_now(device) - began)
-    least, peak = min(seconds[1:]), flops.peak_of(device)
+    least, peak = min(seconds[1:]), peak_of(device)
     return {
         "seconds": round(least, 4),
         "first_seconds": round(seconds[0], 4),

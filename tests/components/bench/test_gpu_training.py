@@ -46,3 +46,9 @@ def test_without_a_gpu_it_says_so(config: BenchConfig) -> None:
     with pytest.raises(BadInput, match="needs a GPU") as error:
         run(config)
     assert "--cpu" in error.value.next
+
+
+def test_an_unknown_shape_is_refused_with_those_there_are(config: BenchConfig) -> None:
+    with pytest.raises(BadInput, match="no shape '5B'") as error:
+        run(config, ["5B"], cpu=True)
+    assert "3B, 7B" in error.value.next

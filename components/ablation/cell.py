@@ -39,7 +39,7 @@ from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
-from model.vlm.sampling import Sampling
+from model.vlm.sampling import ASKED
 
 KEPT = Path(".cache/ablation")
 """Checkpoints that others go on from, and states of what isn't finished."""
@@ -64,7 +64,7 @@ def run(
     checkpoint = folders.load(folder)
     exam = read_exam(data, "test", checkpoint)
     asked = list(zip(exam.prepared, exam.questions, strict=True))
-    traces = answer(checkpoint, asked, Sampling(max_tokens=planned.training.max_tokens))
+    traces = answer(checkpoint, asked, replace(ASKED, max_tokens=planned.training.max_tokens))
     rows = [
         score(question, study.frame, trace, group, modality=study.volume.modality)
         for question, study, trace, group in zip(exam.questions, exam.prepared, traces, exam.groups, strict=True)

@@ -132,7 +132,7 @@ def answered(items: list[Item], ask: Ask) -> Iterator[tuple[Item, Said | str]]:
 def of_checkpoint(folder: Path, root: Path) -> tuple[Ask, Answerer]:
     from model.vlm import checkpoint as folders
     from model.vlm.engine import answer
-    from model.vlm.sampling import Sampling
+    from model.vlm.sampling import ASKED
 
     checkpoint = folders.load(folder)
 
@@ -140,7 +140,7 @@ def of_checkpoint(folder: Path, root: Path) -> tuple[Ask, Answerer]:
         shown = {item.images: item for item in items}
         studies = {images: prepared_of(root, item, checkpoint.contract) for images, item in shown.items()}
         asked = [(studies[item.images], to_question(item, "", studies[item.images].dimension)) for item in items]
-        traces = answer(checkpoint, asked, Sampling())
+        traces = answer(checkpoint, asked, ASKED)
         return [Said(trace.answer.choice, grammar.beside_choice(trace.answer)) for trace in traces]
 
     return ask, Answerer(kind="checkpoint", name=folder.resolve().name, digest=checkpoint.digest)

@@ -48,7 +48,7 @@ from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
-from model.vlm.sampling import Sampling
+from model.vlm.sampling import ASKED, Sampling
 
 AS_ASKED = "as asked"
 COSTS = {
@@ -83,7 +83,7 @@ def run(config: AuditConfig) -> dict[str, Any]:
     checkpoint = folders.load(config.checkpoint)
     exam = drawn(read_exam(config.data, config.split, checkpoint), config.questions, config.seed)
     said = {
-        name: _answers(name, seeing(checkpoint, changes), asked, Sampling(max_tokens=config.max_tokens))
+        name: _answers(name, seeing(checkpoint, changes), asked, replace(ASKED, max_tokens=config.max_tokens))
         for name, (asked, changes) in conditions(exam, config.seed).items()
     }
     tree: dict[str, Any] = {

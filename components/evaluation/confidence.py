@@ -34,7 +34,7 @@ from model.vlm.checkpoint import Checkpoint
 from model.vlm.confidence import Pointed, pointed
 from model.vlm.engine import roll_out
 from model.vlm.rollout import Rollout
-from model.vlm.sampling import Sampling
+from model.vlm.sampling import ASKED
 
 BINS = 10
 
@@ -90,7 +90,7 @@ def judge(checkpoint: Checkpoint, exam: Exam, asked: Asked, config: ConfidenceCo
     """Every box of the greedy answers that the rationale has a counterpart to."""
     chosen = spread(len(exam.questions), config.questions)
     pairs = [(exam.prepared[i], exam.questions[i]) for i in chosen]
-    greedy = roll_out(checkpoint, pairs, Sampling())
+    greedy = roll_out(checkpoint, pairs, ASKED)
     pointing = [k for k, rollout in enumerate(greedy) if any(step.box for step in rollout.steps)]
     drawn = roll_out(checkpoint, [pairs[k] for k in pointing for _ in range(asked.samples)], asked.sampling)
     found = []

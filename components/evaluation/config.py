@@ -20,6 +20,8 @@ class EvaluateConfig(BaseModel):
     """Sampled tokens an answer may have."""
     max_boxes: int = Field(default=6, ge=1)
     """Boxes an answer may have."""
+    ordered_boxes: bool = True
+    """Boxes can't be inside out, as where users ask (`sampling.ASKED`); false decodes freely, as the paper does."""
     draws: int = Field(default=2000, ge=100)
     """Bootstrap resamples."""
     seed: int = 0

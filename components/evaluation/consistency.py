@@ -34,7 +34,7 @@ from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
-from model.vlm.sampling import Sampling
+from model.vlm.sampling import ASKED
 
 
 def run(config: ConsistencyConfig) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def run(config: ConsistencyConfig) -> dict[str, Any]:
         if prepared.dimension == 3 and not question.regions and question.id in said
     ]
     pairs = [(row, box, prepare(slice_of(row[0], box), checkpoint.contract)) for row in rows if (box := _first(row[3]))]
-    again = answer(checkpoint, [(cut, replace(row[1], dimension=2)) for row, _, cut in pairs], Sampling())
+    again = answer(checkpoint, [(cut, replace(row[1], dimension=2)) for row, _, cut in pairs], ASKED)
     overlaps, same = [], []
     for ((prepared, _, _, before), box, cut), trace in zip(pairs, again, strict=True):
         flat = _first(trace)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from model.learning.matching import exact
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import answer
-from model.vlm.sampling import Sampling
+from model.vlm.sampling import ASKED
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,9 @@ def blanks(prepared: Sequence[Prepared]) -> list[Prepared]:
 def _ask(
     title: str, checkpoint: Checkpoint, exam: Exam, prepared: Sequence[Prepared], config: EvaluateConfig
 ) -> list[Trace]:
-    sampling = Sampling(temperature=0.0, max_tokens=config.max_tokens, max_boxes=config.max_boxes)
+    sampling = replace(
+        ASKED, max_tokens=config.max_tokens, max_boxes=config.max_boxes, ordered_boxes=config.ordered_boxes
+    )
     began = time.perf_counter()
     given = answer(checkpoint, list(zip(prepared, exam.questions, strict=True)), sampling)
     sys.stderr.write(f"evaluate: {title}: {len(given)} answers in {time.perf_counter() - began:.0f} s\n")

@@ -80,10 +80,10 @@ def answers(
     """
     from model.vlm.engine import Ask
     from model.vlm.rollout import trace_of
-    from model.vlm.sampling import Sampling
+    from model.vlm.sampling import ASKED
 
     study = engine.open(prepared)
-    greedy = engine.ask([Ask(study, question) for question in asked], Sampling())
+    greedy = engine.ask([Ask(study, question) for question in asked], ASKED)
     sure = [_grounding(engine, study, rollout, calibration) for rollout in greedy]
     return [(trace_of(rollout, engine.checkpoint), one) for rollout, one in zip(greedy, sure, strict=True)]
 

@@ -3,6 +3,7 @@
 A question about no study (the text-only rows of UniReason-Med-Data) is a row of its own, without pictures.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.training.sampler import Item
+from components.training.sampler import Item, Kind
 from model.imaging import shards
 from model.imaging.crop import crop
 from model.imaging.prepare import Prepared, prepare
@@ -31,8 +32,6 @@ class Case:
 
     prepared: Prepared
     questions: list[Question]
-    place: int = 0
-    """In the split, over all workers."""
 
 
 Encode = Callable[[Sequence[np.ndarray]], list[Tensor]]
@@ -56,18 +55,33 @@ class Example:
         return Row(self.shared, [self.branches[k] for k in chosen], features)
 
 
-def cases(
-    folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1, closed: bool = False
-) -> list[Case]:
-    """Every world-th study of a split that has questions, in shard order.
+class Deal:
+    """Deals studies out to the workers in turn, each kind apart: a volume is as much work as several images."""
 
-    closed: only questions with options, whose answers a reward can compare.
-    """
-    asked = _by_study(folder, split, closed=closed)
+    def __init__(self, rank: int, world: int) -> None:
+        self.rank, self.world, self.dealt = rank, world, Counter[Kind]()
+
+    def mine(self, kind: Kind) -> bool:
+        """Whether the next of this kind is this worker's."""
+        self.dealt[kind] += 1
+        return (self.dealt[kind] - 1) % self.world == self.rank
+
+
+def cases(
+    folder: Path,
+    split: str,
+    checkpoint: Checkpoint,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    wanted: Callable[[Question], bool] = lambda _: True,
+) -> list[Case]:
+    """This worker's studies with the questions that are wanted, in shard order."""
+    asked, deal = _by_study(folder, split, wanted), Deal(rank, world)
     return [
-        Case(prepare(study.volume, checkpoint.contract), asked[study.id], place)
-        for place, study in enumerate(shards.read_studies(folder, split))
-        if place % world == rank and study.id in asked
+        Case(prepare(study.volume, checkpoint.contract), asked[study.id])
+        for study in shards.read_studies(folder, split)
+        if study.id in asked and deal.mine(_kind(study))
     ]
 
 
@@ -75,27 +89,32 @@ def examples(
     folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1, encode: Encode | None = None
 ) -> tuple[list[Item], dict[int, Example]]:
     """(every study of the split that is asked about, this worker's rows by place); text alone comes last."""
-    asked = _by_study(folder, split)
+    asked, deal = _by_study(folder, split), Deal(rank, world)
     items, mine, count = [], {}, 0
     for place, study in enumerate(shards.read_studies(folder, split)):
         count += 1
         if study.id in asked:
             questions = asked[study.id]
-            families = tuple(question.family for question in questions)
-            items.append(Item(place, "images" if study.volume.dimension == 2 else "volumes", families))
-            if place % world == rank:
+            items.append(Item(place, _kind(study), tuple(question.family for question in questions)))
+            if deal.mine(_kind(study)):
                 mine[place] = example(Case(prepare(study.volume, checkpoint.contract), questions), checkpoint, encode)
     for place, question in enumerate(asked.get("", ()), count):
         items.append(Item(place, "text", (question.family,)))
-        if place % world == rank:
+        if deal.mine("text"):
             mine[place] = text_example(question, checkpoint)
     return items, mine
 
 
-def _by_study(folder: Path, split: str, *, closed: bool = False) -> dict[str, list[Question]]:
+def _kind(study: shards.Study) -> Kind:
+    return "images" if study.volume.dimension == 2 else "volumes"
+
+
+def _by_study(
+    folder: Path, split: str, wanted: Callable[[Question], bool] = lambda _: True
+) -> dict[str, list[Question]]:
     asked: dict[str, list[Question]] = {}
     for question in shards.read_questions(folder, split):
-        if question.options or not closed:
+        if wanted(question):
             asked.setdefault(question.study, []).append(question)
     return asked
 

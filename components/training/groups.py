@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.training.examples import Case
+from components.training.examples import Case, cases
 from components.training.launch import Workers
 from components.training.rl_config import RlConfig
 from components.training.rollouts import generate
-from model.imaging import shards
-from model.imaging.prepare import prepare
 from model.interface.prompt import filled
 from model.interface.question import Question
 from model.interface.trace import Trace
@@ -56,22 +54,9 @@ class Group:
 
 
 def answerable(folder: Path, checkpoint: Checkpoint, workers: Workers) -> list[Case]:
-    """This worker's studies with the questions whose answer is known, in shard order.
-
-    Images and volumes are dealt out apart: every worker draws both at each step.
-    """
-    asked: dict[str, list[Question]] = {}
-    for question in shards.read_questions(folder, "train"):
-        if question.letter or question.reply:
-            asked.setdefault(question.study, []).append(question)
-    mine, seen = [], Counter[int]()
-    for study in shards.read_studies(folder, "train"):
-        if study.id in asked:
-            dimension = study.volume.dimension
-            if seen[dimension] % workers.world == workers.rank:
-                mine.append(Case(prepare(study.volume, checkpoint.contract), asked[study.id]))
-            seen[dimension] += 1
-    return mine
+    """This worker's studies with the questions whose answer is known, in shard order."""
+    rank, world = workers.rank, workers.world
+    return cases(folder, "train", checkpoint, rank=rank, world=world, wanted=lambda q: bool(q.letter or q.reply))
 
 
 def gather(

@@ -2,7 +2,7 @@
 
     studies  0 1 2 3 4 5 …    dealt to two streams by their place; a stream has an order of its own in each epoch
     step     the next stretch of each pool (images, volumes, text alone) of both streams
-    worker   those of the step's studies that it holds, place % world
+    worker   those of the step's studies that it holds (`examples.Deal`)
 
 A step doesn't depend on the workers, so their number may change at a resume, and nothing is skipped or taken twice:
 the step is the whole cursor. At equal weights an epoch takes every study once. A weight of 2 takes a pool's studies

@@ -21,7 +21,7 @@ from torch.nn.attention.flex_attention import BlockMask
 from model.vlm.blocks import tree_blocks
 from model.vlm.tokens import Strip
 
-LONG = 3072
+LONG = 1024
 """Tokens of a line from which attending strip by strip costs less than one call for all of them."""
 
 

@@ -44,6 +44,10 @@ class Sampling:
     """Answers decoded together."""
 
 
+ASKED = Sampling(ordered_boxes=True)
+"""How a trained model is asked by whoever shows or judges its answers: the likeliest tokens, boxes never inside out."""
+
+
 def stream(seed: int, name: str, sample: int) -> np.random.Generator:
     """The random numbers of one answer. name: of the question; sample: which of the answers to it."""
     return np.random.default_rng([seed, sample, *name.encode()])

@@ -47,9 +47,10 @@ def test_what_is_trained_is_the_rationale_and_the_answer(made):
     assert met == {(d, closed, boxed) for d in (2, 3) for closed in (True, False) for boxed in (True, False)}
 
 
-def test_closed_leaves_open_questions_out(made):
+def test_only_what_is_wanted_is_asked(made):
     checkpoint, data = made
-    asked = [q for case in cases(data, "train", checkpoint, closed=True) for q in case.questions]
+    closed = cases(data, "train", checkpoint, wanted=lambda question: bool(question.options))
+    asked = [q for case in closed for q in case.questions]
     assert asked
     assert all(q.options for q in asked)
     assert len(asked) == sum(bool(q.options) for q in shards.read_questions(data, "train"))

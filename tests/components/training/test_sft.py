@@ -93,6 +93,9 @@ def test_every_worker_holds_its_own_and_together_they_hold_all(small: SftConfig)
         held = [examples(small.data, "train", checkpoint, rank=r, world=world_size) for r in range(world_size)]
         assert all(listed == items for listed, _ in held)
         assert sorted(place for _, mine in held for place in mine) == sorted(alone)
+        for kind in ("images", "volumes"):  # a volume is as much work as several images
+            shares = [sum(item.kind == kind and item.place in mine for item in items) for _, mine in held]
+            assert max(shares) - min(shares) <= 1, kind
 
 
 def test_one_batch_is_many_micro_batches_is_two_uneven_workers(small: SftConfig, tmp_path: Path) -> None:

@@ -97,12 +97,16 @@ def _write_for_ever(folder: Path) -> None:
 
 def test_killed_at_any_moment_every_state_is_whole(tmp_path: Path) -> None:
     """SIGKILL in the middle of writing, renaming or clearing away; the next writer clears what was left."""
-    context, chance = multiprocessing.get_context("fork"), random.Random(0)
+    # forked off a process without threads: in this one others' locks may be held, and would be for ever in the fork
+    context, chance = multiprocessing.get_context("forkserver"), random.Random(0)
+    context.set_forkserver_preload([__name__])
     for turn in range(25):
         folder = tmp_path / str(turn)
         writer = context.Process(target=_write_for_ever, args=(folder,))
         writer.start()
+        began = time.monotonic()
         while not list(folder.glob("step-*")):
+            assert writer.is_alive() and time.monotonic() - began < 60
             time.sleep(0.001)
         time.sleep(chance.random() * 0.05)
         assert writer.pid

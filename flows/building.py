@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from components.data.cot import receipts
 from components.data.cot.build import make_all
 from components.data.cot.plan import CotConfig, Source, plan
 from components.data.cot.studies import digest_of
+from components.data.cot.telling import assumed, count
 from components.data.sources import registry
 from model.interface.errors import BadInput
 
 SECTION = "cot"
-SHOWN = 12
-"""Reasons, and names of cases, that are told on stderr."""
 
 
 def config_of(
@@ -56,13 +55,13 @@ def planned(config: CotConfig) -> Iterator[str]:
     for (source, split), sizes in by_split.items():
         n = sum(sizes)
         yield (
-            f"{source} {split}: {_n(n, 'case')} in {_n(len(sizes), 'shard')}; up to {n * config.slices} slices and "
-            f"{_n(n, 'volume')}, "
+            f"{source} {split}: {count(n, 'case')} in {count(len(sizes), 'shard')}; "
+            f"up to {n * config.slices} slices and {count(n, 'volume')}, "
             f"{round(n * config.slices * config.questions[0])} + {round(n * config.questions[1])} questions"
         )
     total = sum(len(shard.cases) for shard in shards)
     flat, deep = total * config.slices * config.questions[0], total * config.questions[1]
-    yield f"in all: {_n(total, 'case')}, up to {round(flat)} questions about slices and {round(deep)} about volumes"
+    yield f"in all: {count(total, 'case')}, up to {round(flat)} questions about slices and {round(deep)} about volumes"
 
 
 def build(config: CotConfig) -> Iterator[str]:
@@ -75,40 +74,14 @@ def build(config: CotConfig) -> Iterator[str]:
 
     todo = plan(config)
     made = make_all(todo, config, report)
-    for line in _assumed(made, {digest_of(case): case.study for shard in todo for case in shard.cases}):
+    for line in assumed(made, {digest_of(case): case.study for shard in todo for case in shard.cases}):
         sys.stderr.write(line + "\n")
     for split, told in receipts.summary(made).items():
         seen, n = told["studies"], sum(told["questions"].values())
         yield (
-            f"{split}: {_n(told['cases'], 'case')}, {_n(seen['2d'], 'slice')}, {_n(seen['3d'], 'volume')}, "
-            f"{_n(n, 'question')}"
+            f"{split}: {count(told['cases'], 'case')}, {count(seen['2d'], 'slice')}, {count(seen['3d'], 'volume')}, "
+            f"{count(n, 'question')}"
         )
-
-
-def _assumed(made: Sequence[dict[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
-    """Whose sides are known, and what had to be assumed, by reason; names: digest -> case."""
-    for source, row in receipts.sides(made).items():
-        yield f"{source}: left and right are the patient's in {row['known']} of {_n(row['cases'], 'case')}"
-        if crossed := [names[digest] for digest in row["crossed"]]:
-            yield (
-                f"{source}: paired structures contradict the frame of {_n(len(crossed), 'case')} of {row['checked']}; "
-                f"nothing about sides is asked of {_some(crossed)}"
-            )
-    told = receipts.warnings(made)
-    for reason, n in list(told.items())[:SHOWN]:
-        yield f"assumed of {_n(n, 'case')}: {reason}"
-    if len(told) > SHOWN:
-        yield f"more on the card: {_n(len(told) - SHOWN, 'reason')}"
-    if not any(sum(receipt["questions"].values()) for receipt in made):
-        yield "nothing could be asked: no outline is large enough, or none differs from case to case"
-
-
-def _n(n: int, thing: str) -> str:
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def checked(config: CotConfig) -> Iterator[str]:

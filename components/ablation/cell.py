@@ -8,7 +8,6 @@ the same seed, which waits under .cache/ablation; where it is gone, it is made a
 from the last state.
 """
 
-import hashlib
 import json
 import shutil
 import sys
@@ -78,7 +77,7 @@ def run(
         "settings": cell.model_dump(mode="json"),
         "contract": cell.contract_changes,
         "digests": {
-            "data": hashlib.sha256((data / "manifest.json").read_bytes()).hexdigest(),
+            "data": shards.digest(data),
             "base": folders.verify(base),
             "checkpoint": checkpoint.digest,
             "training": run_key(planned.training.model_dump(mode="json")),

@@ -48,15 +48,10 @@ def of_rows(one: PerToken, rows: Sequence[Row], *, head_everywhere: bool = False
     """FLOPs of these rows, forward and back; of their pictures nothing."""
     tokens = sum(map(len, rows))
     trained = sum(sum(branch.trained) for row in rows for branch in row.branches)
-    pairs = sum(map(_pairs, rows))
+    pairs = sum(row.pairs for row in rows)
     return one.language * tokens + one.pair * pairs + one.head * (tokens if head_everywhere else trained)
 
 
 def of_pictures(one: PerToken, patches: int, together: int) -> float:
     """FLOPs of the tower. together: patches that look at one another, a picture's or its windows'."""
     return patches * (one.patch + one.patch_pair * together)
-
-
-def _pairs(row: Row) -> float:
-    shared = len(row.shared)
-    return shared**2 / 2 + sum(len(branch) * (shared + len(branch) / 2) for branch in row.branches)

@@ -97,6 +97,17 @@ def _cost(work: Callable[[], Tensor], tokens: int) -> dict[str, float | int | No
     return {"seconds": round(seconds, 2), "tokens_per_second": round(tokens / seconds, 2), "peak_mb": peak_mb}
 
 
+def draw_costs(
+    axes: Sequence[Any], points: Sequence[dict[str, Any]], key: str, told: str, cost: dict[str, str]
+) -> None:
+    """Two plots over what grows, both ways in each: a cost (its name: its words), and below it the peak of memory."""
+    for place, (name, words) in zip(axes, (cost | {"peak_mb": "peak MB"}).items(), strict=True):
+        for who, colour in (("ours", "C0"), ("peer", "C1")):
+            found = [(point[key], point[who][name]) for point in points if who in point]
+            place.plot(*zip(*found, strict=True), "o-", color=colour, label=who)
+        place.set(xlabel=told, ylabel=words, ylim=(0, None))
+
+
 def draw(tree: dict[str, Any]) -> Any:
     """A column each for slices, rounds and samples, tokens a second above peak memory; then the n-th question."""
     from matplotlib.figure import Figure
@@ -104,11 +115,7 @@ def draw(tree: dict[str, Any]) -> Any:
     figure = Figure(figsize=(13, 6), layout="constrained")
     axes = figure.subplots(2, 4)
     for column, name in enumerate(("slices", "rounds", "samples")):
-        for row, (key, told) in enumerate((("tokens_per_second", "sampled tokens / CPU s"), ("peak_mb", "peak MB"))):
-            for who, colour in (("ours", "C0"), ("peer", "C1")):
-                points = [(point[name], point[who][key]) for point in tree[name] if who in point]
-                axes[row, column].plot(*zip(*points, strict=True), "o-", color=colour, label=who)
-            axes[row, column].set(xlabel=name, ylabel=told, ylim=(0, None))
+        draw_costs(axes[:, column], tree[name], name, name, {"tokens_per_second": "sampled tokens / CPU s"})
     axes[0, 0].legend()
     seconds = tree["nth_question_seconds"]
     axes[0, 3].bar(range(1, len(seconds) + 1), seconds, color="C0")

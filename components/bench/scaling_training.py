@@ -17,6 +17,7 @@ from components.bench import paper, workers
 from components.bench.dictation import together
 from components.bench.measure import measured
 from components.bench.run import BenchConfig, machine
+from components.bench.scaling import draw_costs
 from components.bench.updating import flat, group, pictures, separate_rows, shared_row
 from components.stage import command
 from components.tracking import commit
@@ -77,11 +78,7 @@ def draw(tree: dict[str, Any]) -> Any:
     axes = figure.subplots(2, 3)
     for column, (name, key) in enumerate((("prompt", "tokens"), ("samples", "samples"))):
         told = {"prompt": f"tokens of the prompt, {PAIR} samples", "samples": "samples of a group, 32 slices"}[name]
-        for row, (cost, what) in enumerate((("seconds", "CPU s an update"), ("peak_mb", "peak MB"))):
-            for who, colour in (("ours", "C0"), ("peer", "C1")):
-                points = [(point[key], point[who][cost]) for point in tree[name] if who in point]
-                axes[row, column].plot(*zip(*points, strict=True), "o-", color=colour, label=who)
-            axes[row, column].set(xlabel=told, ylabel=what, ylim=(0, None))
+        draw_costs(axes[:, column], tree[name], key, told, {"seconds": "CPU s an update"})
     axes[0, 0].legend()
     speeds = tree["workers"].get("samples_per_second", {})
     axes[0, 2].bar(list(speeds), list(speeds.values()), color="C0")

@@ -1,6 +1,5 @@
 """Runs out of an evaluation: each checkpoint that stage `evaluate` asked, read back from the traces it kept."""
 
-import hashlib
 from pathlib import Path
 
 from components.compare.runs import Run, row_of
@@ -39,7 +38,7 @@ def load(name: str, config: EvaluateConfig) -> Run:
     if not rows:
         where = f"{file}: found no answer of {name!r} to the questions of {config.data}"
         raise BadInput(f"the answers of {name} are of other data", where=where, next="urm evaluate")
-    digest = hashlib.sha256((config.data / shards.MANIFEST).read_bytes()).hexdigest()
+    digest = shards.digest(config.data)
     version = next(iter(given.values())).versions.get("checkpoint", "")
     return Run(name, f"{name}, as evaluated", {0: rows}, {"data": digest, "checkpoint": version}, differing(contract))
 

@@ -3,8 +3,6 @@
 Nothing is fetched and no script runs. Links lead to the pages of both traces, where they could be made.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +18,7 @@ from components.compare.forest import forest
 from components.compare.items import Data, Item, items
 from components.compare.runs import Run
 from components.evaluation.paired import Difference
+from components.serving.page import inline_hash
 from components.serving.story import DISCLAIMER
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
@@ -106,11 +105,6 @@ def _write(out: Path, **told: Any) -> None:
     style = (HERE / "compare.css").read_text(encoding="utf-8")
     plot = Markup(forest(told["rows"]))
     page = environment.get_template("compare.html").render(
-        **told, columns=BOARD, forest=plot, style=Markup(style), style_hash=_hash(style), disclaimer=DISCLAIMER
+        **told, columns=BOARD, forest=plot, style=Markup(style), style_hash=inline_hash(style), disclaimer=DISCLAIMER
     )
     write_text(out, page)
-
-
-def _hash(text: str) -> str:
-    """As a Content-Security-Policy names an inline block."""
-    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()

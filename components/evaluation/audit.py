@@ -89,7 +89,7 @@ def run(config: AuditConfig) -> dict[str, Any]:
     tree: dict[str, Any] = {
         "digests": {
             "checkpoint": checkpoint.digest,
-            "data": hashlib.sha256((config.data / "manifest.json").read_bytes()).hexdigest(),
+            "data": shards.digest(config.data),
             "config": hashlib.sha256(config.model_dump_json(exclude={"threads", "out"}).encode()).hexdigest(),
         }
     }

@@ -8,7 +8,6 @@ regression makes a probability of each signal; below `threshold` the answer abst
 calibration.json (what `urm ask` reads), metrics.json and reliability.png.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -75,7 +74,7 @@ def run(config: ConfidenceConfig) -> dict[str, Any]:
         }
     tree = {
         "checkpoint": checkpoint.digest,
-        "data": _digest(config.data),
+        "data": shards.digest(config.data),
         "config": config.model_dump(mode="json", exclude={"threads", "out"}),
         "boxes": {"fit": len(fit), "judged": len(judged), "right": sum(right)},
         "signals": figures,
@@ -187,10 +186,6 @@ def draw(file: Path, calibration: Calibration, judged: Sequence[Judged]) -> None
     axes.legend(loc="upper left")
     with replacing(file) as part:
         figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -155,14 +155,10 @@ def _differences(config: EvaluateConfig, scored: Mapping[tuple[str, str], Sequen
 def _digests(config: EvaluateConfig) -> dict[str, Any]:
     """What the numbers were made from."""
     return {
-        "data": _sha256((config.data / "manifest.json").read_bytes()),
-        "config": _sha256(config.model_dump_json().encode()),
+        "data": shards.digest(config.data),
+        "config": hashlib.sha256(config.model_dump_json().encode()).hexdigest(),
         "checkpoints": {name: folders.verify(folder) for name, folder in config.checkpoints.items()},
     }
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _write(out: Path, tree: dict[str, Any], answers: Sequence[Answered]) -> None:

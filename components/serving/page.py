@@ -108,8 +108,8 @@ def render_page(trace: Trace, prepared: Prepared, question: Question, contract: 
         disclaimer=DISCLAIMER,
         style=Markup(style),
         script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=inline_hash(style),
+        script_hash=inline_hash(script),
     )
 
 
@@ -149,6 +149,6 @@ def _sheet(slices: np.ndarray) -> np.ndarray:
     return tiles.reshape(-1, columns * width, *rest)
 
 
-def _hash(text: str) -> str:
+def inline_hash(text: str) -> str:
     """As a Content-Security-Policy names an inline block."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

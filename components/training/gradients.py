@@ -66,6 +66,13 @@ def clip_gradients(parameters: Sequence[torch.nn.Parameter], norm: float) -> Non
             grad.mul_(norm / (length + 1e-6))
 
 
+def finite(parameters: Iterable[torch.nn.Parameter]) -> bool:
+    """On every worker: a loss may be finite where its gradient isn't, behind a clip."""
+    grads = (p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad for p in parameters if p.grad is not None)
+    (amiss,) = total(float(not all(bool(grad.isfinite().all()) for grad in grads)))
+    return amiss == 0
+
+
 def many() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 

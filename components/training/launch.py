@@ -25,13 +25,10 @@ from components.training import estimate, ownership, strategies
 from components.training.config import TrainingConfig
 from components.training.progress import Position
 from components.training.states import States
-from components.training.strategies import trainable
 from model.imaging import shards
 from model.interface.errors import Failure
 from model.interface.writing import write_text
 from model.vlm.checkpoint import Checkpoint
-
-__all__ = ["TrainingConfig", "Workers", "code", "curves", "launch", "run_key", "trainable"]
 
 STORAGE = Path(".cache/ray")
 HEARD = "progress.txt"

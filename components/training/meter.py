@@ -5,7 +5,7 @@
     drawn.log(step, figures | meter.figures())
 
 A token's arithmetic is 2 operations a weight that it goes through, 2 for its way back, and 2 where the weight is
-trained (arXiv 2001.08361, section 2.1); attention's goes over the row's length, halved for being causal. The head
+trained (arXiv 2001.08361, section 2.1); attention's is of pairs of which one looks at the other (`Row.pairs`). The head
 counts where a token is predicted. Work done again under checkpointing doesn't count, as is usual for MFU; the tower is
 frozen and has its tokens kept.
 """
@@ -53,7 +53,7 @@ class Meter:
         for row in rows:
             self.tokens += len(row)
             self.predicted += sum(sum(branch.trained) for branch in row.branches)
-            self.pairs += len(row) ** 2 / 2
+            self.pairs += row.pairs
             self.rows += 1
 
     def figures(self) -> dict[str, float]:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
-from components.training.gradients import clip_gradients, sum_gradients, total
+from components.training.gradients import clip_gradients, finite, sum_gradients, total
 from components.training.groups import FIGURES, Group
 from components.training.meter import Meter
 from components.training.rl_config import RlConfig
 from components.training.sampler import micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import arithmetic
+from components.training.strategies import passing
 from model.learning.losses import target_logprobs
 from model.learning.objectives import (
     Clip,
@@ -32,7 +31,6 @@ from model.learning.objectives import (
 from model.learning.packing import Row, joined, pack_on
 from model.learning.reference import Reference
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.recompute import checkpointing
 
 SUMS: tuple[str, ...] = ("tokens", "ratio", "kl", "kl_reference", "weight", "weight_squared")
 
@@ -97,7 +95,7 @@ class Update:
             self.meter.count(self.rows)
             with self.meter("sync"):
                 sum_gradients(trained)
-            if not _finite(trained):
+            if not finite(trained):
                 raise FloatingPointError("the gradient is not finite; the last checkpoint is kept")
             if self.counts.moving:
                 clip_gradients(trained, 1.0)
@@ -111,7 +109,7 @@ class Update:
         lengths = [len(answer.sampled) for answer, _ in branches]
         packed = pack_on(self.device, micro)
         reference = self.reference.logprobs(packed, vocabulary) if self.reference else None
-        with arithmetic(config, self.device), checkpointing(self.checkpoint.vlm, config.checkpointing):
+        with passing(self.checkpoint.vlm, config):
             new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
         sampled = torch.cat([answer.sampled for answer, _ in branches])
         idle = id(micro[0].branches[0]) not in self.answers
@@ -174,10 +172,3 @@ class Update:
         if self.config.rollout == "pool":
             figures["ess"] = of_tokens["weight"] ** 2 / max(tokens * of_tokens["weight_squared"], 1e-12)
         return figures
-
-
-def _finite(trained: list[torch.nn.Parameter]) -> bool:
-    """On every worker: a loss may be finite where its gradient isn't, behind a clip."""
-    grads = (p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad for p in trained if p.grad is not None)
-    (amiss,) = total(float(not all(bool(grad.isfinite().all()) for grad in grads)))
-    return amiss == 0

@@ -41,7 +41,7 @@ class Position:
     notes: dict[str, float] = field(default_factory=dict)
     """Running figures a stage wants back."""
     hand: dict[str, Any] = field(default_factory=dict)
-    """What else a stage has in hand, as JSON: pending groups, counts."""
+    """What else a stage has in hand, as JSON, such as which alarms ring."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,18 +21,17 @@ from components.stage import command
 from components.training import progress
 from components.training.config import TrainingConfig
 from components.training.examples import Encode, Example, examples
-from components.training.gradients import clip_gradients, sum_gradients, total
+from components.training.gradients import clip_gradients, finite, sum_gradients, total
 from components.training.launch import Workers, launch
 from components.training.meter import Meter
 from components.training.progress import Position
 from components.training.sampler import Mixture, Sampler, Taken, micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import adamw, arithmetic, tuned
+from components.training.strategies import adamw, passing, tuned
 from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Row, pack_on
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, tower_digest
-from model.vlm.recompute import checkpointing
 from model.vlm.shelf import Shelf
 
 
@@ -131,19 +130,21 @@ def train_step(
         with meter("data"):
             packed = pack_on(device, micro)
         with meter("update"):
-            with arithmetic(config, device), checkpointing(checkpoint.vlm, config.checkpointing):
+            with passing(checkpoint.vlm, config):
                 loss = cross_entropy(target_logprobs(checkpoint.vlm, packed, vocabulary), packed.weights, tokens)
             loss.backward()
             share += loss.item()
     meter.count(rows)
     with meter("sync"):
         sum_gradients(trained)
-    clip_gradients(trained, 1.0)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     (loss,) = total(share)
     if not math.isfinite(loss):
         raise FloatingPointError("the loss is not finite; the last checkpoint is kept")
+    if not finite(trained):
+        raise FloatingPointError("the gradient is not finite; the last checkpoint is kept")
+    clip_gradients(trained, 1.0)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
     return loss, tokens
 
 

@@ -7,7 +7,6 @@ The last few are kept, and the best by a figure. A state that is torn or damaged
 before it. What a kill left half written is cleared away at the next writing.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from typing import Literal
 
 from components.training import progress
 from model.interface.errors import Integrity
+from model.interface.writing import sha256
 
 MANIFEST = "manifest.json"
 PART = ".part-"
@@ -35,7 +35,7 @@ class States:
         part = self.folder / f"{PART}{os.getpid()}"
         part.mkdir()
         fill(part)
-        files = {file.name: _sha256(file) for file in sorted(part.iterdir())}
+        files = {file.name: sha256(file) for file in sorted(part.iterdir())}
         (part / MANIFEST).write_text(json.dumps({"files": files, "figures": dict(figures)}))
         for path in [*part.iterdir(), part]:
             _flush(path)
@@ -94,7 +94,7 @@ def verify(place: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(place / MANIFEST, type(error).__name__, "a manifest") from error
     for name, digest in wanted.items():
-        found = _sha256(place / name) if (place / name).is_file() else "no file"
+        found = sha256(place / name) if (place / name).is_file() else "no file"
         if found != digest:
             raise _damaged(place / name, found[:12], digest[:12])
 
@@ -121,8 +121,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,8 +9,8 @@ memory (lora) and float32 elsewhere.
 """
 
 import tempfile
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from model.vlm import checkpoint as folders
 from model.vlm.backbone import add_lora, freeze_tower
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.hub import Placing, fetched, open_backbone
+from model.vlm.recompute import checkpointing
 
 ADAPTER = "adapter"
 """Folder beside the weights it was merged into."""
@@ -78,8 +79,16 @@ def adamw(trained: Mapping[str, Parameter], lr: float, weight_decay: float) -> t
 
 
 def arithmetic(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """What forward and backward run in."""
+    """What sampling and training both run in."""
     return torch.autocast(device.type, torch.bfloat16) if config.dtype == "bf16" else nullcontext()
+
+
+@contextmanager
+def passing(vlm: Any, config: TrainingConfig) -> Iterator[None]:
+    """What a forward pass of training runs in; its backward may come after it."""
+    device = next(vlm.parameters()).device
+    with arithmetic(config, device), checkpointing(vlm, config.checkpointing):
+        yield
 
 
 def publish(start: Path, config: TrainingConfig, state: Path, out: Path) -> tuple[str, Position]:

@@ -11,7 +11,6 @@ own bytes (C order, little endian) under zstd; noise is what's left, and neither
 planes made it smaller.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -28,7 +27,7 @@ import pyarrow.parquet as pq
 from model.imaging.volume import Volume
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
-from model.interface.writing import replacing, write_text
+from model.interface.writing import replacing, sha256, write_text
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 32
@@ -102,8 +101,13 @@ def read_questions(folder: Path, split: str) -> list[Question]:
 
 def seal(folder: Path) -> None:
     """Write the manifest of every file in the folder."""
-    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if _counts(path)}
+    digests = {path.name: sha256(path) for path in sorted(folder.iterdir()) if _counts(path)}
     write_text(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
+
+
+def digest(folder: Path) -> str:
+    """Of a sealed folder: its manifest's, which holds every file's."""
+    return sha256(folder / MANIFEST)
 
 
 def verify(folder: Path) -> None:
@@ -119,7 +123,7 @@ def verify(folder: Path) -> None:
         )
     wanted: dict[str, str] = json.loads((folder / MANIFEST).read_text())
     for name in sorted(wanted.keys() | {path.name for path in folder.iterdir() if _counts(path)}):
-        found = _sha256(folder / name) if (folder / name).is_file() else "no file"
+        found = sha256(folder / name) if (folder / name).is_file() else "no file"
         if found != wanted.get(name):
             raise Integrity(
                 "a data file does not match the manifest",
@@ -192,8 +196,3 @@ def _parts(path: Path) -> list[Path]:
 
 def _counts(path: Path) -> bool:
     return path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,6 +37,12 @@ class Row:
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self.branches))
 
+    @property
+    def pairs(self) -> float:
+        """Of tokens of which one looks at the other, as halves of squares: none between branches."""
+        shared = len(self.shared)
+        return shared**2 / 2 + sum(len(branch) * (shared + len(branch) / 2) for branch in self.branches)
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:

@@ -5,7 +5,6 @@ contract.json    how pixels become tokens; refused when it does not fit the weig
 manifest.json    SHA-256 of every file above; checked before anything is loaded
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from model.interface import contract as contract_file
 from model.interface.contract import Contract
 from model.interface.errors import BadInput, Integrity
 from model.interface.strict_json import read_json
+from model.interface.writing import sha256
 from model.vlm.backbone import open_weights
 from model.vlm.tokens import Vocabulary
 from model.vlm.tower import MEAN, STD
@@ -58,7 +58,7 @@ def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float3
         checkpoint.tokenizer.save_pretrained(made)
         _write_processor(checkpoint, made)
         checkpoint.contract.save(made)
-        manifest = {path.name: _sha256(path) for path in sorted(made.iterdir())}
+        manifest = {path.name: sha256(path) for path in sorted(made.iterdir())}
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         for path in made.iterdir():
             with path.open("rb") as file:
@@ -66,7 +66,7 @@ def save(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype = torch.float3
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
-    return _sha256(folder / MANIFEST)
+    return sha256(folder / MANIFEST)
 
 
 def load(folder: Path, device: str = "cpu") -> Checkpoint:
@@ -100,14 +100,14 @@ def verify(folder: Path) -> str:
             next="urm doctor",
         )
     for name, wanted in _manifest(folder).items():
-        found = _sha256(folder / name) if (folder / name).is_file() else "no file"
+        found = sha256(folder / name) if (folder / name).is_file() else "no file"
         if found != wanted:
             raise Integrity(
                 "a checkpoint file does not match its manifest",
                 where=f"{folder.name}/{name}, SHA-256, found {found[:12]}, wanted {wanted[:12]}",
                 next="dvc checkout, or train again",
             )
-    return _sha256(folder / MANIFEST)
+    return sha256(folder / MANIFEST)
 
 
 def _manifest(folder: Path) -> dict[str, str]:
@@ -156,8 +156,3 @@ def _write_processor(checkpoint: Checkpoint, folder: Path) -> None:
         "size": {"shortest_edge": side, "longest_edge": max(contract.image_side, contract.volume_side) ** 2},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(values, indent=1) + "\n")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -96,7 +96,7 @@ class Engine:
 
     @cached_property
     def tower(self) -> str:
-        return tower_digest(self.checkpoint.vlm) if self.features.room else ""
+        return tower_digest(self.checkpoint.vlm) if self.features.keeps else ""
 
     def open(self, prepared: Prepared) -> Study:
         """Read a study, or find it still open. Raises BadInput, see `read`."""

@@ -27,9 +27,14 @@ class Features:
         self.used = self.hits = self.misses = 0
         self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept anywhere; if not, nobody needs the tower's digest."""
+        return bool(self.room or self.shelf)
+
     def of(self, vlm: Any, pictures: Sequence[np.ndarray], contract: Contract, tower: str) -> list[Tensor]:
         """float[tokens, hidden] of each picture. tower: `tower_digest` of the weights as they are now."""
-        if not pictures or not (self.room or self.shelf):
+        if not pictures or not self.keeps:
             return features_of(vlm, pictures, contract)
         keys = [_key(picture, contract, tower) for picture in pictures]
         wanted = list(dict.fromkeys(key for key in keys if key not in self._kept))

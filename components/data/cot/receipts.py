@@ -30,7 +30,7 @@ from model.imaging.shards import Study
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
 from model.interface.question import Question
-from model.interface.writing import write_text
+from model.interface.writing import sha256, write_text
 
 RECEIPTS = "receipts"
 AFTERWARDS = ("card.py", "check.py", "page.py", "text_only.py")
@@ -223,4 +223,4 @@ def write(
 
 def files_and_digests(out: Path, name: str) -> dict[str, str]:
     found = (shards.studies_file(out, name), shards.questions_file(out, name))
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+    return {path.name: sha256(path) for path in found if path.is_file()}

@@ -32,4 +32,4 @@ def test_branches_do_not_pay_for_one_another(checkpoint: Checkpoint) -> None:  #
     assert together < separate
     assert flops.of_rows(one, [row], head_everywhere=True) > together
     length = len(row)
-    assert flops._pairs(row) < length**2 / 2
+    assert row.pairs < length**2 / 2

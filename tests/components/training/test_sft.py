@@ -85,6 +85,19 @@ def test_killed_and_resumed_is_bit_equal_to_undisturbed(small: SftConfig, tmp_pa
             assert (tmp_path / "calm" / "003" / name).read_bytes() == (place / "003" / name).read_bytes()
 
 
+def test_a_gradient_that_is_not_finite_is_never_applied(small: SftConfig) -> None:
+    """The loss may be finite all the same."""
+    checkpoint = folders.load(small.base)
+    trained = list(tuned(checkpoint, small).values())
+    before = [p.detach().clone() for p in trained]
+    trained[0].register_hook(lambda grad: grad * float("nan"))
+    _, held = examples(small.data, "train", checkpoint)
+    rows = [held[place].row([0]) for place in list(held)[:2]]
+    with pytest.raises(FloatingPointError, match="gradient is not finite"):
+        train_step(checkpoint, rows, trained, torch.optim.SGD(trained, lr=0.1), small, checkpoint.vocabulary)
+    assert all(torch.equal(p, kept) for p, kept in zip(trained, before, strict=True))
+
+
 def test_every_worker_holds_its_own_and_together_they_hold_all(small: SftConfig) -> None:
     checkpoint = folders.load(small.base)
     items, alone = examples(small.data, "train", checkpoint)

@@ -53,7 +53,7 @@ def run(config: BenchConfig, names: tuple[str, ...] = ()) -> list[dict[str, Any]
 
 def describe(name: str, comparison: Comparison, compared: Compared, checkpoint: str) -> dict[str, Any]:
     """The published form of a figure. ratio: the peer's seconds in ours, higher is better."""
-    ours, peer = (asdict(cost) | {"seconds": round(cost.seconds, 4)} for cost in (compared.ours, compared.peer))
+    ours, peer = (asdict(cost) | {"seconds": float(f"{cost.seconds:.4g}")} for cost in (compared.ours, compared.peer))
     return {
         "figure": name,
         "ratio": round(compared.peer.seconds / compared.ours.seconds, 2),

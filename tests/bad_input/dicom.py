@@ -94,14 +94,14 @@ def heavy(tag: int, mib: int) -> Callable[[Path], Path]:
     """A file with so many MiB in one element, which are a hole on the disk."""
 
     def build(folder: Path) -> Path:
-        path, last = folder / "scan.dcm", tag == 0x7FE00010
-        rest = b"" if last else raw(good())[raw(good()).index(b"\x10\0\x10\0PN") :]
+        path, whole = folder / "scan.dcm", raw(good())  # once: its UID is random, and so is the UID's length
+        last = tag == 0x7FE00010
+        at = whole.index(b"\xe0\x7f\x10\0OW" if last else b"\x10\0\x10\0PN")
         with path.open("wb") as file:
-            whole = raw(good())
-            file.write(whole[: whole.index(b"\xe0\x7f\x10\0OW" if last else b"\x10\0\x10\0PN")])
+            file.write(whole[:at])
             file.write(element(tag, b"OW" if last else b"OB", mib << 20, b""))
             file.seek((mib << 20) - 1, 1)
-            file.write(b"\0" + rest)
+            file.write(b"\0" + (b"" if last else whole[at:]))
         return path
 
     return build

@@ -2,7 +2,7 @@
 
     python -m flows.ablations
 
-DVC knows what is up to date. Cells are stages with one thread each; those that go on from another come after it.
+DVC knows what is up to date. Cells are stages with one thread each; those that go on from another wait for it.
 Killed, the same command goes on: what is done is done, and a training goes on from its last state.
 """
 
@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from components import environment, settings, tracking
@@ -29,17 +29,29 @@ EXPERIMENT = "ablations"
 
 def run(lanes: int = LANES) -> Iterator[str]:
     """Lines to print."""
-    waiting = stages.changed(FILE)
-    for kind in ("sft", "rl"):
-        mine = [name for name in waiting if name.removeprefix(f"{FILE}:").startswith(f"{kind}@")]
-        with ThreadPoolExecutor(lanes) as pool:
-            for name, what in zip(mine, pool.map(stages.reproduce, mine), strict=True):
-                yield f"{name.removeprefix(f'{FILE}:')}: {what}"
+    waiting = [name.removeprefix(f"{FILE}:") for name in stages.changed(FILE)]
+    planned = cells.plan()
+    with ThreadPoolExecutor(lanes) as pool:
+        begun: dict[str, Future[stages.Outcome]] = {}
+        for seed in planned.seeds:  # all cells of a seed before the next: what was stopped can be read
+            mine = [name for name in waiting if name.endswith(f"-{seed}") and "@" in name]
+            for name in sorted(mine, key=lambda name: name.startswith("rl@")):
+                after = planned.cells[name.partition("@")[2].rpartition("-")[0]].after
+                begun[name] = pool.submit(_reproduced, name, begun.get(f"sft@{after}-{seed}"))
+        for name, outcome in begun.items():
+            yield f"{name}: {outcome.result()}"
     yield f"claims: {stages.reproduce(f'{FILE}:claims')}"
     shutil.rmtree(KEPT, ignore_errors=True)
     yield f"runs in MLflow: {record()}"
     yield (cells.RESULTS / "table.md").read_text()
     yield f"page: {(cells.RESULTS / 'index.html').resolve()}"
+
+
+def _reproduced(name: str, forerunner: Future[stages.Outcome] | None) -> stages.Outcome:
+    """Lanes take cells in the order they were given, so a forerunner has begun and nobody waits for ever."""
+    if forerunner:
+        forerunner.result()
+    return stages.reproduce(f"{FILE}:{name}")
 
 
 def record(results: Path = cells.RESULTS) -> int:

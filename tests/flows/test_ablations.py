@@ -50,7 +50,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("PYTHONPATH", str(ROOT))
         said = list(ablations.run())
     assert [line for line in said if line.endswith(": ran")] == [
-        *(f"sft@{cell}-{seed}: ran" for cell in PARAMS["cells"] for seed in (0, 1)),
+        *(f"sft@{cell}-{seed}: ran" for seed in (0, 1) for cell in PARAMS["cells"]),
         "claims: ran",
     ]
     commit = ["git", "-c", "user.name=n", "-c", "user.email=e@e"]

@@ -1,8 +1,13 @@
-"""`python -m components.benchmark --set slake --source Slake1.0 --checkpoint checkpoints/rl`, or with an endpoint."""
+"""Score a checkpoint or a peer, here or over a cluster.
+
+python -m components.benchmark --set slake --source Slake1.0 --checkpoint checkpoints/rl
+python -m components.benchmark … --on ray --workers 8 --gpus 0.5
+python -m components.benchmark … --endpoint http://localhost:8000/v1 --model NAME
+"""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,7 +15,7 @@ from components import environment
 from components.benchmark import results
 from components.benchmark.endpoint import EndpointConfig
 from components.benchmark.results import Result
-from components.benchmark.run import run
+from components.benchmark.run import Pool, run
 from model.interface.errors import Failure
 
 
@@ -24,12 +29,16 @@ def command(
     most: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many.")] = None,
     beside: Annotated[list[Path] | None, typer.Option(help="An earlier result.json to set beside; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/benchmark"),
+    on: Annotated[Literal["process", "ray"], typer.Option(help="This one, or a cluster.")] = "process",
+    workers: Annotated[int, typer.Option(min=1, help="On a cluster.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="Of each worker, parts of one too.")] = 0,
 ) -> None:
     """Score a checkpoint or a peer on a question answering set, by the set's own protocol."""
     environment.settle()
     try:
         peer = EndpointConfig(url=endpoint, model=model) if endpoint else None
-        result = run(name, source, out, checkpoint=checkpoint, endpoint=peer, split=split, most=most)
+        pool = Pool(workers, gpus) if on == "ray" else None
+        result = run(name, source, out, checkpoint=checkpoint, endpoint=peer, split=split, most=most, pool=pool)
         told = results.beside([result, *map(Result.read, beside or ())])
     except Failure as failure:
         sys.stderr.write(failure.render() + "\n")

@@ -1,6 +1,7 @@
 """Score a checkpoint, or a peer behind an endpoint, on a question answering set by the set's own protocol.
 
-Items come from `components.data.vqa`, one study in memory at a time for all of its questions that stand together.
+Items come from `components.data.vqa`, one study in memory at a time for all of its questions that stand together. Over
+a cluster they are asked in the same batches, by a pool of workers of which each holds the model.
 Writes result.json (`results.Result`) and answers.jsonl.gz, from which every score can be worked out again.
 """
 
@@ -8,7 +9,9 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,7 @@ from model.interface import grammar
 from model.interface.errors import BadInput, Failure
 from model.interface.writing import replacing
 from model.learning.matching import exact, token_f1, token_recall
+from model.vlm import checkpoint as folders
 
 DRAWS = 2000
 AT_ONCE = 32
@@ -31,6 +35,16 @@ AT_ONCE = 32
 
 Ask = Callable[[list[Item]], list[Said]]
 """Items to their answers, in order; raises Failure where an item can't be shown."""
+Answered = tuple[Item, Said | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Workers on a cluster."""
+
+    workers: int = 1
+    gpus: float = 0
+    """Of each, parts of one too; where any, its model is on the GPU."""
 
 
 def run(
@@ -42,10 +56,12 @@ def run(
     endpoint: EndpointConfig | None = None,
     split: str = "",
     most: int | None = None,
+    pool: Pool | None = None,
 ) -> Result:
     """Raises BadInput where there is nothing to ask, or nobody or two to ask.
 
-    root: the set's folder. split: the protocol's where it is "". most: ask only the first so many.
+    root: the set's folder. split: the protocol's where it is "". most: ask only the first so many. pool: of a cluster,
+    whose every machine sees set and checkpoint at these places; this process where it is None.
     """
     if (checkpoint is None) == (endpoint is None):
         where = "found neither a checkpoint nor an endpoint, or both; wanted one"
@@ -57,19 +73,21 @@ def run(
     if not items:
         where = f"{name}, {split}: found nothing to ask; {report.render()}"
         raise BadInput("there is nothing to ask", where=where, next="read docs/vqa_sets.md on how the set lies")
+    device = "cuda" if pool and pool.gpus else "cpu"
     if checkpoint:
-        ask, answerer = of_checkpoint(checkpoint, root)
+        answerer = Answerer(kind="checkpoint", name=checkpoint.resolve().name, digest=folders.verify(checkpoint))
+        make = partial(of_checkpoint, checkpoint.resolve(), root.resolve(), device)
     else:
         assert endpoint
-        ask, answerer = of_endpoint(endpoint, root)
+        answerer = Answerer(kind="endpoint", name=file_name(endpoint.model))
+        make = partial(of_endpoint, endpoint, root.resolve())
     asked, said = [], []
-    for some in together(items):
-        for item, one in answered(some, ask):
-            if isinstance(one, Said):
-                asked.append(item)
-                said.append(one)
-            else:
-                left_out[one] += 1
+    for item, one in chain.from_iterable(_worked(list(together(items)), make, pool)):
+        if isinstance(one, Said):
+            asked.append(item)
+            said.append(one)
+        else:
+            left_out[one] += 1
     if not asked:
         where = f"{name}, {split}: found {'; '.join(left_out)}"
         raise BadInput("no item of the set can be shown", where=where, next="read the reasons above")
@@ -117,7 +135,22 @@ def together(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield batch
 
 
-def answered(items: list[Item], ask: Ask) -> Iterator[tuple[Item, Said | str]]:
+def _worked(batches: list[list[Item]], make: Callable[[], Ask], pool: Pool | None) -> Iterator[list[Answered]]:
+    """By this process or over a cluster, in order."""
+    make_one = partial(_answering, make)
+    if pool is None:
+        return map(make_one(), batches)
+    from components.pooled import pooled
+
+    return pooled(batches, make_one, workers=pool.workers, gpus=pool.gpus)
+
+
+def _answering(make: Callable[[], Ask]) -> Callable[[list[Item]], list[Answered]]:
+    ask = make()
+    return lambda items: list(answered(items, ask))
+
+
+def answered(items: list[Item], ask: Ask) -> Iterator[Answered]:
     """Each with its answer, or with the reason why it couldn't be shown."""
     try:
         yield from zip(items, ask(items), strict=True)
@@ -129,12 +162,11 @@ def answered(items: list[Item], ask: Ask) -> Iterator[tuple[Item, Said | str]]:
                 yield from answered([item], ask)
 
 
-def of_checkpoint(folder: Path, root: Path) -> tuple[Ask, Answerer]:
-    from model.vlm import checkpoint as folders
+def of_checkpoint(folder: Path, root: Path, device: str = "cpu") -> Ask:
     from model.vlm.engine import answer
     from model.vlm.sampling import ASKED
 
-    checkpoint = folders.load(folder)
+    checkpoint = folders.load(folder, device)
 
     def ask(items: list[Item]) -> list[Said]:
         shown = {item.images: item for item in items}
@@ -143,10 +175,10 @@ def of_checkpoint(folder: Path, root: Path) -> tuple[Ask, Answerer]:
         traces = answer(checkpoint, asked, ASKED)
         return [Said(trace.answer.choice, grammar.beside_choice(trace.answer)) for trace in traces]
 
-    return ask, Answerer(kind="checkpoint", name=folder.resolve().name, digest=checkpoint.digest)
+    return ask
 
 
-def of_endpoint(config: EndpointConfig, root: Path) -> tuple[Ask, Answerer]:
+def of_endpoint(config: EndpointConfig, root: Path) -> Ask:
     endpoint = Endpoint(config)
 
     def ask(items: list[Item]) -> list[Said]:
@@ -154,8 +186,12 @@ def of_endpoint(config: EndpointConfig, root: Path) -> tuple[Ask, Answerer]:
         pictures = {images: pngs_of(root, item) for images, item in shown.items()}
         return [endpoint.say(item, pictures[item.images]) for item in items]
 
-    name = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in config.model)
-    return ask, Answerer(kind="endpoint", name=name)
+    return ask
+
+
+def file_name(model: str) -> str:
+    """A peer's name without what a path can't hold."""
+    return "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in model)
 
 
 def headline(items: Sequence[Item], rules: Protocol) -> str:

@@ -10,9 +10,10 @@ because names are in no result. Splits of shards are answered by `components.eva
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -101,14 +102,24 @@ def over_folder(
             next="give a folder with one study a file (a DICOM series is a folder of its own), and a question",
         )
     if on == "ray":
-        from components.serving.batch_on_ray import over_cluster
+        from components.pooled import pooled
 
-        yield from over_cluster(files, job, workers)
+        job = replace(
+            job, checkpoint=job.checkpoint.resolve(), calibration=job.calibration and job.calibration.resolve()
+        )
+        named = list(enumerate(file.resolve() for file in files))
+        yield from pooled(named, partial(_engine, job), workers=workers, threads=job.threads, gpus=job.gpus)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (job,)) as pool:
         waiting = [pool.submit(_answer, i, file) for i, file in enumerate(files)]
         for line in waiting:
             yield line.result()
+
+
+def _engine(job: Job) -> Callable[[tuple[int, Path]], Line]:
+    """Of a worker on a cluster."""
+    answerer = Answerer(job)
+    return lambda named: answerer(*named)
 
 
 _answerer: Answerer | None = None

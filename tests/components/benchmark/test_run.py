@@ -13,7 +13,7 @@ from PIL import Image
 from components.benchmark.endpoint import EndpointConfig, Said
 from components.benchmark.protocols import PROTOCOLS, Protocol, protocol
 from components.benchmark.results import Result, beside, comparable
-from components.benchmark.run import marks, run, scored, together
+from components.benchmark.run import Pool, marks, run, scored, together
 from components.benchmark.studies import pngs_of
 from components.data.vqa.item import Item
 from components.data.vqa.registry import ADAPTERS
@@ -108,6 +108,21 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_the_others_are_asked(chec
     assert result.asked == 1
     with pytest.raises(BadInput, match="no item of the set can be shown"):
         run("slake", root, tmp_path / "out", checkpoint=checkpoint, split="train")
+
+
+def test_a_cluster_scores_alike(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers, a batch an image, of which one can't be read: the same result and answers."""
+    monkeypatch.setattr("components.benchmark.run.AT_ONCE", 1)
+    root = layouts.pmc_vqa_2(tmp_path / "pmc")
+    layouts.put(root / "figures/PMC2_F1.jpg", b"not a picture")
+    here, there = (
+        run("pmc_vqa", root, tmp_path / out, checkpoint=checkpoint, split="train", pool=pool)
+        for out, pool in (("here", None), ("there", Pool(workers=2)))
+    )
+    assert here == there
+    assert (here.asked, here.left_out["the file is not what its name says"]) == (1, 1)
+    file = "pmc_vqa-tiny/answers.jsonl.gz"
+    assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
 
 
 def test_marks_by_hand() -> None:

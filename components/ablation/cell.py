@@ -80,7 +80,7 @@ def run(
             "data": shards.digest(data),
             "base": folders.verify(base),
             "checkpoint": checkpoint.digest,
-            "training": run_key(planned.training.model_dump(mode="json")),
+            "training": run_key(_lengths(cell, planned)),
         },
         "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
     }
@@ -98,7 +98,7 @@ def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path
     """The checkpoint of a cell, from .cache or made now."""
     cell, training = planned.cells[name], planned.training
     before = trained(cell.after, seed, planned, data, base) if cell.after else base
-    same = (cell.model_dump(mode="json"), seed, training.model_dump(mode="json"))
+    same = (cell.model_dump(mode="json"), seed, _lengths(cell, planned))
     key = run_key(*same, folders.verify(before), (data / "manifest.json").read_text(), code())
     folder = KEPT / f"{name}-{seed}-{key}"
     if folder.is_dir():
@@ -124,19 +124,14 @@ def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path
     return folder
 
 
+def _lengths(cell: Cell, planned: Plan) -> dict[str, Any]:
+    """What decides how a cell is trained beside the cell itself."""
+    rl_too = {"rl": planned.rl.model_dump(mode="json")} if cell.after else {}
+    return planned.training.model_dump(mode="json") | rl_too
+
+
 def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> RlConfig:
-    training = planned.training
-    return RlConfig(
-        data=data,
-        seed=seed,
-        steps=training.rl_steps,
-        images=training.rl_images,
-        volumes=training.rl_volumes,
-        group=training.rl_group,
-        lr=training.rl_lr,
-        reward=cell.reward,
-        workers=1,
-    )
+    return RlConfig(data=data, seed=seed, reward=cell.reward, workers=1, **planned.rl.model_dump())
 
 
 def seen_by(cell: Cell, checkpoint: Checkpoint) -> Checkpoint:

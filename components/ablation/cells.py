@@ -60,7 +60,7 @@ class Cell(BaseModel):
 
 
 class Training(BaseModel):
-    """How long a cell is trained; the same for all.
+    """How long a cell is trained and how it is asked; the same for all.
 
     The budget is three hours of two cores, 21,600 core-seconds, for 40 supervised cells and 10 of RL. Measured, one
     thread: reading and encoding the studies of 100 heads is about 55 core-seconds, a visit to a study .15 (570 studies,
@@ -78,17 +78,24 @@ class Training(BaseModel):
     studies: int = Field(default=24, ge=1)
     """A step of the joint mixture; the others take their share of it."""
     lr: float = Field(default=1e-3, gt=0)
-    rl_steps: int = Field(default=40, ge=1)
-    rl_lr: float = Field(default=1e-5, gt=0)
-    rl_images: int = Field(default=6, ge=0)
-    """Questions about images a step of RL."""
-    rl_volumes: int = Field(default=2, ge=0)
-    rl_group: int = Field(default=8, ge=2)
-    """Answers to each of them."""
     max_tokens: int = Field(default=160, ge=8)
     """Sampled tokens an answer of the evaluation may have."""
     draws: int = Field(default=2000, ge=100)
     """Bootstrap resamples of a cell's own intervals."""
+
+
+class Reinforcement(BaseModel):
+    """RL of the cells that go on from another; the same for all, and nothing to those that don't."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=40, ge=1)
+    lr: float = Field(default=1e-5, gt=0)
+    images: int = Field(default=6, ge=0)
+    """Questions about images a step."""
+    volumes: int = Field(default=2, ge=0)
+    group: int = Field(default=8, ge=2)
+    """Answers to each of them."""
 
 
 class Claim(BaseModel):
@@ -110,6 +117,7 @@ class Plan(BaseModel):
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     training: Training = Training()
+    rl: Reinforcement = Reinforcement()
     cells: dict[str, Cell]
     claims: tuple[Claim, ...] = ()
 

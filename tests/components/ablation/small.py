@@ -1,12 +1,11 @@
 """Ablations in miniature: the small world, two cells and what RL makes of one, two seeds, a handful of steps."""
 
-from components.ablation.cells import Cell, Claim, Plan, Training
+from components.ablation.cells import Cell, Claim, Plan, Reinforcement, Training
 
 PLAN = Plan(
     seeds=(0, 1),
-    training=Training(
-        heads=4, epochs=2, studies=4, rl_steps=2, rl_images=1, rl_volumes=1, rl_group=2, max_tokens=16, draws=100
-    ),
+    training=Training(heads=4, epochs=2, studies=4, max_tokens=16, draws=100),
+    rl=Reinforcement(steps=2, images=1, volumes=1, group=2),
     cells={
         "joint": Cell(),
         "no-crops": Cell(crops="none"),

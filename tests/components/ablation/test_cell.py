@@ -7,7 +7,7 @@ import pytest
 
 from components.ablation import cell, claims
 from components.ablation.cell import Saves, run, seen_by, trained
-from components.ablation.cells import Cell
+from components.ablation.cells import Cell, Reinforcement
 from components.compare import runs
 from model.interface.errors import BadInput
 from model.vlm import checkpoint as folders
@@ -64,7 +64,9 @@ def test_checkpoints_are_kept_only_for_those_who_go_on_from_them(place: Path) ->
 def test_what_is_shared_is_trained_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell, "KEPT", place / "kept")
     before = {path: path.stat().st_mtime_ns for path in (place / "kept").rglob("*.safetensors")}
-    trained("joint", 0, PLAN, place / "data", place / "base")
+    longer = PLAN.model_copy(update={"rl": Reinforcement(steps=3)})  # is nothing to what RL goes on from
+    for planned in (PLAN, longer):
+        trained("joint", 0, planned, place / "data", place / "base")
     assert {path: path.stat().st_mtime_ns for path in (place / "kept").rglob("*.safetensors")} == before
 
 

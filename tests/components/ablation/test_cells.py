@@ -41,6 +41,14 @@ def test_a_cell_depends_on_what_makes_data_trains_and_asks() -> None:
         assert "data" in GRAPH[stage]["params"]  # the section of params.yaml
 
 
+def test_what_rl_is_told_runs_nothing_but_rl_again() -> None:
+    told = {
+        stage: next(param for param in GRAPH[stage]["params"] if isinstance(param, dict))[str(cells.FILE)]
+        for stage in ("sft", "rl")
+    }
+    assert told == {"sft": ["training", "cells.${item.cell}"], "rl": ["training", "rl", "cells.${item.cell}"]}
+
+
 def test_every_claim_has_five_seeds_and_a_metric_that_pairs_up() -> None:
     assert len(PLAN.seeds) >= 5
     assert {claim.metric for claim in PLAN.claims} <= set(COMPARED)

@@ -98,7 +98,8 @@ def of_another(question: Question, others: Iterable[Question]) -> Question | Non
     for other in others if conclusion(question) else ():
         (ask, about), (theirs, what) = asked(question), asked(other)
         differs = ask != theirs or answer(question) != answer(other) or (ask.endswith("seen") and about != what)
-        if conclusion(other) and differs:
+        same_words = {ask, theirs} == {"host", "inside"}  # "It lies inside the liver." may be true of both
+        if conclusion(other) and differs and not same_words:
             return replace(question, rationale=(*question.rationale[:-1], other.rationale[-1]))
     return None
 

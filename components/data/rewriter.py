@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible endpoint may say a trace in other words; never needed, never trusted.
 
 Of each reply only the words of the thought are new. It is taken when the one grammar reads the same boxes and the same
-answer from it, and when each stretch of words up to a box keeps its own facts: names, sides, numbers, relations, what
-is denied. Anything else (too late, too long, no JSON, other boxes, a word to a reader) leaves the trace as it was, and
-is counted by reason.
+answer from it, and when each stretch of words up to a box states what it stated (`stated.py`): names, sides, numbers,
+relations, what is denied. Anything else (too late, too long, no JSON, other boxes, a word to a reader) leaves the trace
+as it was, and is counted by reason.
 
 The facts are words on a list. A wrong finding said in words of no list passes: let people read a sample.
 """
@@ -14,18 +14,19 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from threading import Lock
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.data.labels import NAMES
-from components.data.lesions import KINDS
+from components.data.calls import Calls
+from components.data.stated import any_of, why_other
 from model.interface.errors import BadInput
 from model.interface.grammar import BOX, THINK_CLOSE, THINK_OPEN, parse
 
@@ -34,21 +35,6 @@ INSTRUCTION = (
     "</think>, every <|box_start|>[numbers]<|box_end|> and everything after </think> exactly as they are and in their "
     "order. Keep every name, side, number, comparison and negation where it stands. Add no finding."
 )
-SIDE_WORDS = re.compile(r"\b(left|right|bilateral)\b")
-NUMBERS = re.compile(r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|several|single|both)\b")
-"""Not "one", which is a pronoun too ("the left one"); whoever makes several of it, or it of several, is found."""
-DENIALS = re.compile(r"\b(?:no|not|none|without|absent|neither|never|isn't|aren't|cannot|can't|lacks?)\b")
-RELATIONS = {
-    "larger": r"larger|bigger|greater|exceeds", "smaller": r"smaller|lesser", "above": r"above|superior",
-    "below": r"below|beneath|inferior", "before": r"in front of|anterior", "behind": r"behind|posterior",
-    "inside": r"inside|within", "outside": r"outside",
-}  # fmt: skip
-"""Fact -> its words, whole ones."""
-RELATED = re.compile("|".join(rf"(?P<{fact}>\b(?:{spelled})\b)" for fact, spelled in RELATIONS.items()))
-FOREIGN = re.compile(
-    r"<|>|\||```|https?:|\b(?:ignore|disregard|instructions?|prompt|system|assistant|user|as an ai|language model)\b"
-)
-"""What hardly a rationale holds once its boxes are taken out: tags, code, links, and words to whoever reads it."""
 RETRIED = (408, 409, 425, 429, 500, 502, 503, 504)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -68,7 +54,8 @@ class RewriterConfig(BaseModel):
     pause_s: float = Field(default=0.5, ge=0)
     """Before the second try; doubled before each further one."""
     most_calls: int = Field(default=10_000, ge=1)
-    """Budget of a run, tries counted; traces beyond it stay as they are."""
+    """Budget of a run, tries counted, over all its processes and however often it is stopped and goes on; traces beyond
+    it stay as they are."""
     concurrency: int = Field(default=4, ge=1, le=64)
     largest_reply: int = Field(default=1 << 16, ge=256)
     """Bytes read of a reply."""
@@ -91,6 +78,7 @@ class Summary:
     refused: Counter[str] = field(default_factory=Counter)
     """By reason."""
     calls: int = 0
+    """Those made for what is summed up here; a run may have made more."""
 
     def count(self, one: Rewritten) -> None:
         if one.refused:
@@ -98,21 +86,24 @@ class Summary:
         else:
             self.accepted += 1
 
+    def to_json(self) -> dict[str, Any]:
+        return {"accepted": self.accepted, "refused": dict(sorted(self.refused.items())), "calls": self.calls}
+
     def render(self) -> str:
         lines = [f"{self.accepted} rewritten, {self.refused.total()} left as they were, {self.calls} calls"]
         return "\n".join([*lines, *(f"  {n}: {reason}" for reason, n in self.refused.most_common())])
 
 
 def rewrite(
-    traces: Iterable[str], config: RewriterConfig, summary: Summary, names: Sequence[str] = (*NAMES[1:], *KINDS)
+    traces: Iterable[str], config: RewriterConfig, summary: Summary, names: Iterable[str], calls: Calls
 ) -> Iterator[Rewritten]:
     """Each trace, rewritten or as it was, in order. No more of `traces` is taken than is under way.
 
-    traces: whole ones, "<think>…</think>B. text". names: of all that could be spoken of. Raises BadInput for an
-    endpoint that can't be used; an endpoint that fails raises nothing.
+    traces: whole ones, "<think>…</think>B. text". names: of all that could be spoken of. calls: what the run has
+    left of its budget. Raises BadInput for an endpoint that can't be used; an endpoint that fails raises nothing.
     """
-    stream, known = iter(traces), _names(names)
-    endpoint = _Endpoint(config, summary)
+    stream, known = iter(traces), any_of(names)
+    endpoint = _Endpoint(config, summary, calls)
     with ThreadPoolExecutor(config.concurrency) as pool:
         while some := list(islice(stream, 4 * config.concurrency)):
             for one in pool.map(lambda trace: _one(trace, endpoint, config, known), some):
@@ -131,16 +122,8 @@ def why_changed(before: str, after: str, names: re.Pattern[str], longest: float 
         return "another answer"
     if len(after) > longest * len(before):
         return "too long"
-    for old, new in zip(_stretches(before), _stretches(after), strict=True):
-        if not set(FOREIGN.findall(new)) <= set(FOREIGN.findall(old)):
-            return "words that no rationale holds"
-        if old.strip() and not re.search(r"\w", new):
-            return "a stretch without words"
-        facts, found = _facts(old, names), _facts(new, names)
-        for kind, fact in facts.items():
-            if fact != found[kind]:
-                return f"other {kind}"
-    return ""
+    pairs = zip(_stretches(before), _stretches(after), strict=True)
+    return next(filter(None, (why_other(old, new, names) for old, new in pairs)), "")
 
 
 def _one(trace: str, endpoint: "_Endpoint", config: RewriterConfig, names: re.Pattern[str]) -> Rewritten:
@@ -153,30 +136,9 @@ def _one(trace: str, endpoint: "_Endpoint", config: RewriterConfig, names: re.Pa
 
 
 def _stretches(text: str) -> list[str]:
-    """The words of the thought before, between and after its boxes, lower case."""
+    """The words of the thought before, between and after its boxes."""
     thought = text[text.index(THINK_OPEN) + len(THINK_OPEN) : text.index(THINK_CLOSE)]
-    return BOX.sub("\0", thought).lower().split("\0")
-
-
-def _facts(words: str, names: re.Pattern[str]) -> dict[str, object]:
-    """What a stretch says; names, sides and relations in their order, or a comparison could be turned round."""
-    return {
-        "names": _in_order(names.findall(words)),
-        "sides": _in_order(SIDE_WORDS.findall(words)),
-        "numbers": Counter(NUMBERS.findall(words)),
-        "relations": _in_order(str(found.lastgroup) for found in RELATED.finditer(words)),
-        "denials": bool(DENIALS.search(words)),
-    }
-
-
-def _in_order(said: Iterable[str]) -> list[str]:
-    """Without what is said twice in a row."""
-    return [word for word, _ in groupby(said)]
-
-
-def _names(names: Sequence[str]) -> re.Pattern[str]:
-    longest_first = sorted({name.lower() for name in names if name}, key=lambda name: (-len(name), name))
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b" if longest_first else r"(?!)")
+    return BOX.sub("\0", thought).split("\0")
 
 
 class _NoReply(Exception):
@@ -186,8 +148,8 @@ class _NoReply(Exception):
 class _Endpoint:
     """The one place that talks to it: bounded in time, size and number of calls; follows no redirect."""
 
-    def __init__(self, config: RewriterConfig, summary: Summary) -> None:
-        self.config, self.summary, self.lock = config, summary, Lock()
+    def __init__(self, config: RewriterConfig, summary: Summary, calls: Calls) -> None:
+        self.config, self.summary, self.calls, self.lock = config, summary, calls, Lock()
         key = os.environ.get(config.key_variable, "")
         _check(config, key)
         self.url = f"{config.url.rstrip('/')}/chat/completions"
@@ -218,9 +180,9 @@ class _Endpoint:
         raise _NoReply(reason)
 
     def _spend(self) -> None:
+        if not self.calls.spend():
+            raise _NoReply("the budget is spent")
         with self.lock:
-            if self.summary.calls >= self.config.most_calls:
-                raise _NoReply("the budget is spent")
             self.summary.calls += 1
 
     async def _post(self, trace: str) -> tuple[int, bytes]:

@@ -19,16 +19,17 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from components.data import gates
+from components.data.calls import Calls
 from components.data.cot import exchange, families, receipts
 from components.data.cot.families import Proposal
 from components.data.cot.plan import SPLITS, CotConfig, Shard, plan
-from components.data.cot.receipts import RECEIPTS, Assumed, Seen, is_made, receipt_file
+from components.data.cot.receipts import RECEIPTS, Assumed, Seen, is_made, receipt_file, run_digest
 from components.data.cot.rewriting import rewritten
 from components.data.cot.studies import Cutting, digest_of, studies
 from components.data.cot.wording import Words
 from components.data.cot.workers import EVERY_S, pool
 from components.data.gates import Entry
-from components.data.rewriter import Summary
+from components.data.rewriter import RewriterConfig, Summary
 from components.data.sources.case import Case, Labelled
 from model.imaging import shards
 from model.imaging.shards import Study
@@ -49,11 +50,13 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     count: Counter[int] = Counter()
     assumed = Assumed()
     seen: list[Seen] = []
+    names: set[str] = set()
 
     def stream() -> Iterator[Study]:
         for case in shard.cases:
             labelled = opened(case)
             assumed.add(case, labelled)
+            names.update(labelled.sought, labelled.doubtful)
             for study, sight in studies(case, labelled, cutting, shard.split, random):
                 seen.append(Seen.of(study))
                 count[study.volume.dimension] += 1
@@ -67,15 +70,17 @@ def make(shard: Shard, config: CotConfig) -> dict[str, Any]:
     made = exchange.questions(kept, Words(plain=config.style.plain), config.style, random)
     told = Summary()
     if config.rewriter:
-        names = {thing.name for p in proposed for thing in p.sight.things} | {
-            name for p in proposed for name in p.about
-        }
-        made = rewritten(made, config.rewriter, told, sorted(names))
+        names.update(name for p in proposed for name in p.about)
+        made = rewritten(made, config.rewriter, told, names, calls_of(config.out, config.rewriter))
     shards.write_questions(config.out, shard.name, made)
     gates.check_schema(made, {one.study: one.facts for one in seen})
-    words = {"accepted": told.accepted, "refused": dict(sorted(told.refused.items()))} if config.rewriter else None
-    more = assumed.to_json() | ({"rewritten": words} if words else {})
+    more = assumed.to_json() | ({"rewritten": told.to_json()} if config.rewriter else {})
     return receipts.write(shard, config, count, len(proposed), made, seen, more)
+
+
+def calls_of(out: Path, config: RewriterConfig) -> Calls:
+    """What all processes that build here have left of their budget."""
+    return Calls(out / RECEIPTS / "calls", config.most_calls)
 
 
 def opened(case: Case) -> Labelled:
@@ -121,6 +126,8 @@ def _made_and_sealed(
     missing = [shard for shard in todo if not is_made(shard, config)]
     for name in (shards.MANIFEST, *(CARD if missing else ())):
         (config.out / name).unlink(missing_ok=True)  # neither is true of what is about to be made
+    if config.rewriter:
+        calls_of(config.out, config.rewriter).begin(run_digest(todo, config))
     names = {digest_of(case): case.study for shard in todo for case in shard.cases}
     planned = Counter(case.source for shard in todo for case in shard.cases)
     made: list[dict[str, Any]] = []

@@ -33,7 +33,7 @@ from model.interface.question import Question
 from model.interface.writing import sha256, write_text
 
 RECEIPTS = "receipts"
-AFTERWARDS = ("card.py", "check.py", "page.py", "text_only.py")
+AFTERWARDS = ("card.py", "check.py", "page.py", "remarks.py", "text_only.py", "truth.py")
 """Of the code beside this: what decides nothing about a shard's bytes."""
 NUMBER = re.compile(r"'[^']*'|\d[\d.]*")
 
@@ -114,6 +114,11 @@ def plan_digest(shard: Shard, config: CotConfig) -> str:
         found.update(f"{case.source}|{case.study}|{case.subject}|{case.licence}|{files}".encode())
         found.update(_spelled(case.open).replace(str(shard.source.root), "").encode())  # the table of names among it
     return found.hexdigest()
+
+
+def run_digest(todo: Iterable[Shard], config: CotConfig) -> str:
+    """Of all that a build makes: the same after it was stopped, another once anything is to be made otherwise."""
+    return hashlib.sha256("".join(plan_digest(shard, config) for shard in todo).encode()).hexdigest()
 
 
 def _spelled(read: Callable[..., Any]) -> str:

@@ -1,22 +1,23 @@
 """Rationales in a model's words, where `rewriter` lets them pass; boxes, answers and facts stay as computed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from components.data.calls import Calls
 from components.data.rewriter import RewriterConfig, Summary, rewrite
 from model.interface.grammar import BOX, THINK_CLOSE, THINK_OPEN, write_answer, write_box
 from model.interface.question import Question, Remark
 
 
 def rewritten(
-    questions: Sequence[Question], config: RewriterConfig, summary: Summary, names: Sequence[str]
+    questions: Sequence[Question], config: RewriterConfig, summary: Summary, names: Iterable[str], calls: Calls
 ) -> list[Question]:
     """In order; each with its rationale told anew, or as it was.
 
-    names: of all that could be spoken of. What comes back from an endpoint isn't the same twice: neither are the bytes.
+    names, calls: as `rewrite`. What comes back from an endpoint isn't the same twice: neither are the bytes.
     """
-    told = rewrite(map(_trace, questions), config, summary, names)
+    told = rewrite(map(_trace, questions), config, summary, names, calls)
     return [q if new.refused else _with_words(q, new.text) for q, new in zip(questions, told, strict=True)]
 
 

@@ -5,15 +5,19 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.data.rewriter import RewriterConfig, Summary, _names, rewrite, why_changed
+from components.data.calls import Calls
+from components.data.rewriter import RewriterConfig, Rewritten, Summary, rewrite, why_changed
+from components.data.stated import any_of
 from model.interface.errors import BadInput
 
 BOX_A, BOX_B = "<|box_start|>[10,12,40,44]<|box_end|>", "<|box_start|>[50,12,70,30]<|box_end|>"
@@ -26,7 +30,7 @@ GOOD = (
     "larger. There is no haemorrhage.</think>A. left"
 )
 NAMES = ("left thalamus", "right thalamus", "thalamus", "haemorrhage", "putamen")
-KNOWN = _names(NAMES)
+KNOWN = any_of(NAMES)
 
 Handler = Callable[[BaseHTTPRequestHandler, dict], None]
 
@@ -81,8 +85,14 @@ def config(url: str, **changes) -> RewriterConfig:
 def run(answer: Handler, traces: list[str] | None = None, **changes):
     summary = Summary()
     with endpoint(answer) as (url, asked):
-        found = list(rewrite(traces or [TRACE], config(url, **changes), summary, NAMES))
+        found = list(rewritten(traces or [TRACE], config(url, **changes), summary))
     return found, summary, asked
+
+
+def rewritten(traces: Iterable[str], config: RewriterConfig, summary: Summary) -> Iterator[Rewritten]:
+    """In a run of its own."""
+    with TemporaryDirectory() as folder:
+        yield from rewrite(traces, config, summary, NAMES, Calls(Path(folder) / "calls", config.most_calls))
 
 
 def test_a_good_reply_replaces_the_words():
@@ -192,7 +202,7 @@ def test_nobody_there_leaves_traces_as_they_were():
     with endpoint(saying(GOOD)) as (url, _):
         pass
     summary = Summary()
-    assert [one.text for one in rewrite([TRACE] * 3, config(url), summary)] == [TRACE] * 3
+    assert [one.text for one in rewritten([TRACE] * 3, config(url), summary)] == [TRACE] * 3
     assert summary.refused == {"no connection": 3}
 
 
@@ -238,7 +248,7 @@ def test_replies_come_in_order_many_at_a_time_and_traces_are_taken_as_needed():
             yield f"<think>The putamen is at {BOX_A} word{'x' * k}.</think>A. left"
 
     with endpoint(answer) as (url, _):
-        found = rewrite(traces(), config(url, concurrency=4), Summary(), NAMES)
+        found = rewritten(traces(), config(url, concurrency=4), Summary())
         first = next(found)
         assert len(taken) == 16
         rest = [first, *found]
@@ -268,7 +278,7 @@ def test_the_key_is_sent_and_never_logged(monkeypatch, caplog, capsys):
 def test_an_endpoint_that_cannot_be_used_is_told_at_once(monkeypatch, url, told):
     monkeypatch.setenv("URM_REWRITER_KEY", "k-secret-9")
     with pytest.raises(BadInput, match=told) as caught:
-        list(rewrite([TRACE], config(url), Summary()))
+        list(rewritten([TRACE], config(url), Summary()))
     assert "k-secret-9" not in caught.value.render()
     assert "user:k" not in caught.value.render()
 

@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --constr
 demo: $(STAMP)  ## the whole loop, then where to look
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
 
-test: $(STAMP)  ## all tests
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+test: $(STAMP)  ## all tests, two files at a time, each with one thread
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)  ## lint, format, types, import contracts, the page's tables
 	@$(BIN)/ruff check .

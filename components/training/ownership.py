@@ -2,8 +2,9 @@
 
 The driver holds a lock beside its output, whatever its stage, profile or working folder: who would write the same is
 refused, who writes elsewhere is not. The kernel lets go of it however the driver ends, so a killed one blocks nobody.
-The driver also writes a beat beside the states, once a second. A worker that reads another driver's beat, or none that is new for a minute, ends at
-once: states are written whole or not at all, so nothing has to be put away. No clocks of two machines are compared.
+The driver also writes a beat beside the states, once a second. A worker that reads another driver's beat, or none that
+is new for a minute, ends at once: states are written whole or not at all, so nothing has to be put away. No clocks of
+two machines are compared.
 """
 
 import os

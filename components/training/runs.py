@@ -2,9 +2,9 @@
 
     .cache/ray/sft-3f9a0c12-8d1e…     stage, output, and what makes the training what it is (`launch.run_key`)
 
-What an interrupted run has learnt is not another's to remove: params changed and changed back, it goes on. It goes
-when a run of the same output has published; or, so that a disk doesn't fill, when more than `OTHERS` runs of that output
-were interrupted after it. So an output has never more than `OTHERS` + 1 folders, of `keep` states each and the best.
+What an interrupted run has learnt is not another's to remove: params changed and changed back, it goes on. Its folder
+goes when a run of the same output has published; or, so that a disk doesn't fill, when `OTHERS` others of that output
+were interrupted after it. So an output never has more than `OTHERS` + 1 folders, of `keep` states each and the best.
 """
 
 import hashlib

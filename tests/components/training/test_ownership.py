@@ -49,7 +49,7 @@ def test_a_second_driver_is_refused_at_once_and_a_killed_one_blocks_nobody(tmp_p
     out = tmp_path / "out"
     driver = start(DRIVER, tmp_path)
     began = time.monotonic()
-    with pytest.raises(Conflict, match="another process is training .*out") as refused, sole_driver(out, "sft"):
+    with pytest.raises(Conflict, match=r"another process is training .*out") as refused, sole_driver(out, "sft"):
         pytest.fail("two drivers on one run")
     assert time.monotonic() - began < 1
     assert f"found sft, pid {driver.pid} on " in refused.value.where

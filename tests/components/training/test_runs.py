@@ -1,4 +1,4 @@
-"""Folders of runs: what was interrupted stays until its output is published, and never more than a few of one output."""
+"""What was interrupted stays until its output is published, and of one output never more than a few."""
 
 import os
 from pathlib import Path

@@ -48,10 +48,11 @@ class Driver:
         return [f"{process.pid} {name(process)[:60].strip()}" for process in self.family.values() if lives(process)]
 
     def until(self, true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+        """Wait, but not for a driver that failed; one that was killed may be waited for."""
         ends = time.monotonic() + seconds
         while not true():
             self.look()
-            if time.monotonic() > ends or self.process.poll():
+            if time.monotonic() > ends or (self.process.poll() or 0) > 0:
                 told = f"left {self.left()}, exit code {self.process.poll()}; it said: {self.said()[-3000:]}"
                 pytest.fail(f"waited in vain: {told}")
             time.sleep(0.1)

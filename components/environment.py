@@ -41,7 +41,7 @@ PATIENCE = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 is too short on two busy cores
     "RAY_gcs_server_port_wait_time_s": "120",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # ray.train.report blocks for one such interval; the default is 2
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",  # for places, not for imports; then the places are counted anew
 }
 
 SAFETY = {

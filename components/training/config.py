@@ -42,6 +42,8 @@ class TrainingConfig(BaseModel):
 
     workers: int | tuple[int, int] = 2
     """How many, or (at least, at most): then a run goes on with as many as the cluster has."""
+    resize_s: float = Field(default=60.0, gt=0)
+    """Seconds between looks at whether the cluster has room for more of them."""
     threads: int = Field(default=1, ge=1)
     """Of each worker."""
     parallel: Literal["ddp", "fsdp2"] = "ddp"

@@ -21,7 +21,7 @@ import torch
 from pydantic import BaseModel
 
 from components.cluster import cluster
-from components.training import estimate, ownership, strategies
+from components.training import estimate, ownership, runs, strategies
 from components.training.config import TrainingConfig
 from components.training.progress import Position
 from components.training.states import States
@@ -34,7 +34,7 @@ STORAGE = Path(".cache/ray")
 HEARD = "progress.txt"
 """What the first worker says, beside its states: a worker's own stderr may be on another machine."""
 BEAT = "driver.txt"
-DECIDES_NOTHING = {"workers", "threads", "out", "results", "address", "device_gb", "keep", "features_gb"}
+DECIDES_NOTHING = {"workers", "resize_s", "threads", "out", "results", "address", "device_gb", "keep", "features_gb"}
 """Fields that a run may be gone on with otherwise."""
 
 Loop = Callable[[Checkpoint, Any, "Workers", Any, Any], Position]
@@ -59,17 +59,18 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
     """Train a stage and publish its checkpoint; what its metrics file holds.
 
     start: the config's field that names the checkpoint the training starts from. Raises Conflict where another
-    process trains the stage, BadInput where it can't fit the device that the config states.
+    process trains what goes to the same folder, BadInput where it can't fit the device that the config states.
     """
-    label = stage if config.profile == "tiny" else f"{stage}.{config.profile}"
-    with ownership.sole_driver(STORAGE.resolve(), label):
+    with ownership.sole_driver(config.out, stage):
         begin: Path = getattr(config, start)
         if config.device_gb:
             estimate.check(stage, begin, config)
         shards.verify(config.data)
         same = config.model_dump(exclude=DECIDES_NOTHING)
-        key = run_key(stage, same, strategies.vouched(begin), (config.data / "manifest.json").read_text(), code())
-        run = STORAGE.resolve() / f"{label}-{key}"
+        out = runs.output(STORAGE, config.out)
+        key = run_key(stage, out, same, strategies.vouched(begin), (config.data / "manifest.json").read_text(), code())
+        run = STORAGE.resolve() / f"{stage}-{out}-{key}"
+        runs.begin(run, _tell)
         states = States(run / "states", config.keep, config.best)
         _fit(stage, run, states, _work(stage, start, config, train, run, key), config)
         state = states.chosen(_tell)
@@ -77,7 +78,7 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
         digest, position = strategies.publish(begin, config, state, config.out)
         metrics = {"checkpoint": digest, "steps": position.step, "tokens": position.tokens, **position.notes}
         write_text(config.results, json.dumps(metrics, indent=1) + "\n")
-        shutil.rmtree(run)
+        runs.published(run)
         return metrics
 
 
@@ -108,17 +109,14 @@ def _fit(stage: str, run: Path, states: States, work: Callable[[], None], config
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
 
-        for old in run.parent.glob(f"{run.name.rpartition('-')[0]}-*"):
-            if old != run:
-                shutil.rmtree(old)
         shutil.rmtree(run / "ray", ignore_errors=True)  # an attempt's own files: states are elsewhere
-        run.mkdir(parents=True, exist_ok=True)
         (run / HEARD).write_text("")
         trainer = TorchTrainer(
             work,
             torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
             scaling_config=ScalingConfig(
                 num_workers=config.workers,
+                elastic_resize_monitor_interval_s=config.resize_s,
                 use_gpu=config.gpu,
                 resources_per_worker={"GPU": 1} if config.gpu else {"CPU": 1},
             ),

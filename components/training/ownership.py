@@ -1,8 +1,10 @@
-"""Whose run it is: one driver a stage, and workers that end when their driver is gone.
+"""Whose run it is: one driver an output, and workers that end when their driver is gone.
 
-The driver holds a lock that the kernel lets go of however it ends, so a killed one blocks nobody; and it writes a beat
-beside the states, once a second. A worker that reads another driver's beat, or none that is new for a minute, ends at
-once: states are written whole or not at all, so nothing has to be put away. No clocks of two machines are compared.
+The driver holds a lock beside its output, whatever its stage, profile or working folder: who would write the same is
+refused, who writes elsewhere is not. The kernel lets go of it however the driver ends, so a killed one blocks nobody.
+The driver also writes a beat beside the states, once a second. A worker that reads another driver's beat, or none that
+is new for a minute, ends at once: states are written whole or not at all, so nothing has to be put away. No clocks of
+two machines are compared.
 """
 
 import os
@@ -26,21 +28,23 @@ ORPHANED = 70
 
 
 @contextmanager
-def sole_driver(storage: Path, stage: str) -> Iterator[None]:
-    """Raises Conflict where another process, here or on a machine that shares the folder, trains the stage."""
-    storage.mkdir(parents=True, exist_ok=True)
-    lock, owner = FileLock(storage / f"{stage}.lock"), storage / f"{stage}.owner"
+def sole_driver(out: Path, stage: str) -> Iterator[None]:
+    """Raises Conflict where another process, here or on a machine that shares the folder, trains what goes to `out`."""
+    place = out.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock, owner = FileLock(place.with_name(f".{place.name}.lock")), place.with_name(f".{place.name}.owner")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         told = owner.read_text().strip() if owner.exists() else "one that has just started"
         raise Conflict(
-            f"another process is training {stage}",
-            where=f"{storage.name}/{owner.name}: found {told}, wanted none",
-            next="wait for it, or end it and run the same command: it goes on from the last state",
+            f"another process is training {out}",
+            where=f"{out.parent / owner.name}: found {told}, wanted none",
+            safe="nothing was changed",
+            next="wait for it, or end it and run the same command: it goes on from the last state; or name another out",
         ) from error
     try:
-        owner.write_text(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        owner.write_text(f"{stage}, pid {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
         lock.release()

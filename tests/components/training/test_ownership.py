@@ -18,7 +18,7 @@ import sys, time
 from pathlib import Path
 from components.training.ownership import beating, sole_driver
 place = Path(sys.argv[1])
-with sole_driver(place, "sft"), beating(place / "driver.txt"):
+with sole_driver(place / "out", "sft"), beating(place / "driver.txt"):
     print("holds", flush=True)
     time.sleep(600)
 """
@@ -46,21 +46,34 @@ def ended(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_second_driver_is_refused_at_once_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
+    out = tmp_path / "out"
     driver = start(DRIVER, tmp_path)
     began = time.monotonic()
-    with pytest.raises(Conflict, match="another process is training sft") as refused, sole_driver(tmp_path, "sft"):
+    with pytest.raises(Conflict, match=r"another process is training .*out") as refused, sole_driver(out, "sft"):
         pytest.fail("two drivers on one run")
     assert time.monotonic() - began < 1
-    assert f"pid {driver.pid} on " in refused.value.where
+    assert f"found sft, pid {driver.pid} on " in refused.value.where
     assert refused.value.exit_code == 3
-    with sole_driver(tmp_path, "rl"):  # another stage is another run
+    with sole_driver(tmp_path / "other", "sft"):  # another output is another run
         pass
     driver.send_signal(signal.SIGKILL)
     ended(driver)
-    with sole_driver(tmp_path, "sft"):
-        assert f"pid {os.getpid()} on " in (tmp_path / "sft.owner").read_text()
-    with sole_driver(tmp_path, "sft"):  # let go of again
+    with sole_driver(out, "sft"):
+        assert f"pid {os.getpid()} on " in (tmp_path / ".out.owner").read_text()
+    with sole_driver(out, "sft"):  # let go of again
         pass
+
+
+def test_an_output_has_one_driver_whatever_its_stage_and_however_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with sole_driver(tmp_path / "out", "sft"):
+        for same in (Path("out"), tmp_path / "link" / "out"):
+            with pytest.raises(Conflict, match="another process"), sole_driver(same, "rl"):
+                pytest.fail("two drivers on one output")
+    assert not (tmp_path / "out").exists()  # the lock is beside it, never in it
 
 
 def test_a_worker_ends_when_its_driver_is_killed(tmp_path: Path) -> None:

@@ -59,14 +59,13 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
     """Train a stage and publish its checkpoint; what its metrics file holds.
 
     start: the config's field that names the checkpoint the training starts from. Raises Conflict where another
-    process trains the stage, BadInput where it can't fit the device that the config states.
+    process trains the stage, BadInput as `estimate.check` does.
     """
     label = stage if config.profile == "tiny" else f"{stage}.{config.profile}"
     with ownership.sole_driver(STORAGE.resolve(), label):
         begin: Path = getattr(config, start)
-        if config.device_gb:
-            estimate.check(stage, begin, config)
         shards.verify(config.data)
+        estimate.check(stage, begin, config)
         same = config.model_dump(exclude=DECIDES_NOTHING)
         key = run_key(stage, same, strategies.vouched(begin), (config.data / "manifest.json").read_text(), code())
         run = STORAGE.resolve() / f"{label}-{key}"

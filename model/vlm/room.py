@@ -94,7 +94,7 @@ def batch_bytes(
 
 
 def columns(begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
-    """Columns that rows take together, see `answer_bytes`; whole windows of `Fixed`, and so whole blocks of `Memory`."""
+    """Columns that rows take together, see `answer_bytes`; whole windows of `Fixed`, so whole blocks of `Memory`."""
     crops = sampling.max_boxes * _slices(sampling, contract, flat)
     crops = crops if sampling.max_crops is None else min(crops, len(begun) * sampling.max_crops)
     most = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop_tokens(contract)

@@ -83,9 +83,9 @@ def lines(stage: str, start: Path, config: TrainingConfig) -> Iterator[str]:
     yield f"run         {load.steps:,} steps, about {load.steps * load.a_step:,.0f} tokens"
     if isinstance(config, RlConfig):
         yield _answers(load, shape, config)
-    yield _told("worker", need, config)
+    yield _told("a worker", need, config)
     if isinstance(config, RlConfig) and config.rollout == "pool":
-        yield _told("engine", engine_memory(shape, load, config), config)
+        yield _told("an engine", engine_memory(shape, load, config), config)
     yield (
         f"state       {state:.2f} GB every {load.every} steps, {state / DISK_GB_S:.1f} s at {DISK_GB_S:g} GB/s"
         f"; {config.keep + bool(config.best)} kept"
@@ -174,21 +174,21 @@ def _told(whose: str, need: Memory, config: TrainingConfig) -> str:
     parts = [f"update {update / 1e9:.2f} (activations {need.activations / 1e9:.2f})"] if update else []
     parts += [f"answers {answers / 1e9:.2f}"] if answers else []
     return (
-        f"memory      {need.total / 1e9:.2f} GB a{'n' * (whose == 'engine')} {whose}"
+        f"memory      {need.total / 1e9:.2f} GB {whose}"
         f"{f' of {config.device_gb:g}' if config.device_gb else ''}: {stays}, and {' or '.join(parts)}"
     )
 
 
 def _refuse(stage: str, shape: Shape, load: Load, config: TrainingConfig) -> None:
     """Raises BadInput where the device that the config states is too small."""
-    needs = {"worker": memory(shape, load, config)}
+    needs = {"a worker": memory(shape, load, config)}
     if isinstance(config, RlConfig) and config.rollout == "pool":
-        needs["engine of a worker"] = engine_memory(shape, load, config)
+        needs["an engine of a worker"] = engine_memory(shape, load, config)
     for whose, need in needs.items():
         if config.device_gb is not None and need.total > (1 - LEFT) * config.device_gb * 1e9:
             raise BadInput(
                 f"{stage} can't fit its device",
-                where=f"device_gb: found {need.total / 1e9:.1f} GB wanted by a {whose} of {config.fewest}, wanted at "
+                where=f"device_gb: found {need.total / 1e9:.1f} GB wanted by {whose} of {config.fewest}, wanted at "
                 f"most {(1 - LEFT) * config.device_gb:.1f} of {config.device_gb:g}; most of it {need.largest}",
                 next="; ".join(_remedies(need.largest, config)),
             )

@@ -47,7 +47,7 @@ def test_what_rl_asks_is_what_is_counted(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "data", data)
     told, *others = shards.read_questions(data, "train")
     changed = [
-        replace(told, id="open", options=(), answer=None, reply="a blob"),
+        *(replace(told, id=f"open-{n}", options=(), answer=None, reply="a blob") for n in range(2)),
         replace(told, id="unknown", answer=None),
         replace(told, id="mute", options=(), answer=None),
         replace(told, id="text", study=""),
@@ -57,7 +57,7 @@ def test_what_rl_asks_is_what_is_counted(root: Path, tmp_path: Path) -> None:
     checkpoint = folders.load(config.sft)
     asked = [(case.prepared.dimension, q) for case in answerable(data, checkpoint, Workers()) for q in case.questions]
     flat = sum(dimension == 2 for dimension, _ in asked)
-    assert len(asked) == 13
+    assert len(asked) == 14
     assert load_of(checkpoint.contract, config).told.startswith(
         f"{flat} questions about images, {len(asked) - flat} about volumes"
     )

@@ -173,7 +173,7 @@ def step_bytes(large: Checkpoint, prefix: int, rows: int, tokens: int) -> int:
     language = large.vlm.model.language_model
     weights = sum(p.nbytes for part in (language.layers, language.norm, large.vlm.lm_head) for p in part.parameters())
     own = rows * -(-tokens // fixed.WINDOW) * fixed.WINDOW
-    return weights + (prefix + own) * room.bytes_a_token(large.vlm)
+    return weights + (prefix + own) * room.size_of(large.vlm, large.vlm.dtype.itemsize).a_token
 
 
 def bytes_a_second(properties: Any) -> float:

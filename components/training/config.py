@@ -59,7 +59,8 @@ class TrainingConfig(BaseModel):
     best: tuple[str, Literal["min", "max"]] | None = None
     """A figure of the loop, as ("loss", "min"): the state where it was best is kept too, and is the one published."""
     features_gb: float = Field(default=0.0, ge=0)
-    """Disk for visual tokens that outlive the run, under .urm/features; 0 keeps them in memory only."""
+    """Disk for visual tokens that outlive the run, 10^9 bytes, under .urm/features; 0 keeps them in memory only, see
+    `keeping`."""
 
     @property
     def fewest(self) -> int:

@@ -16,11 +16,10 @@ from model.interface.prompt import filled
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.learning.packing import Row
-from model.learning.rewards import REWARDS, advantages, right
+from model.learning.rewards import REWARDS, advantages, has_truth, right
 from model.vlm.backend import RolloutBackend
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.rollout import Rollout, trace_of
-from model.vlm.sampling import Sampling
 
 FIGURES = ("reward", "correct", "valid_format", "pointed", "boxes", "crops", "truncated", "length")
 """Means over a step's answers. Only the reward is optimised; the rest is watched."""
@@ -56,7 +55,7 @@ class Group:
 def answerable(folder: Path, checkpoint: Checkpoint, workers: Workers) -> list[Case]:
     """This worker's studies with the questions whose answer is known, in shard order."""
     rank, world = workers.rank, workers.world
-    return cases(folder, "train", checkpoint, rank=rank, world=world, wanted=lambda q: bool(q.letter or q.reply))
+    return cases(folder, "train", checkpoint, rank=rank, world=world, wanted=has_truth)
 
 
 def gather(
@@ -92,9 +91,8 @@ def sample(
     backend: RolloutBackend, checkpoint: Checkpoint, chosen: Chosen, config: RlConfig, *, seed: int, version: int = 0
 ) -> list[Group]:
     """version: of the weights that are to answer."""
-    sampling = Sampling(temperature=1.0, max_tokens=config.max_tokens, seed=seed)
     asked = [(case.prepared, case.questions[k]) for case, k in chosen for _ in range(config.group)]
-    rollouts = generate(backend, asked, sampling, version)
+    rollouts = generate(backend, asked, config.sampling(seed), version)
     grouped = [rollouts[first : first + config.group] for first in range(0, len(rollouts), config.group)]
     return [judged(group, checkpoint, config) for group in grouped]
 

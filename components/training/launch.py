@@ -59,13 +59,12 @@ def launch(stage: str, start: str, config: TrainingConfig, train: Loop) -> dict[
     """Train a stage and publish its checkpoint; what its metrics file holds.
 
     start: the config's field that names the checkpoint the training starts from. Raises Conflict where another
-    process trains what goes to the same folder, BadInput where it can't fit the device that the config states.
+    process trains what goes to the same folder, BadInput as `estimate.check` does.
     """
     with ownership.sole_driver(config.out, stage):
         begin: Path = getattr(config, start)
-        if config.device_gb:
-            estimate.check(stage, begin, config)
         shards.verify(config.data)
+        estimate.check(stage, begin, config)
         same = config.model_dump(exclude=DECIDES_NOTHING)
         out = runs.output(STORAGE, config.out)
         key = run_key(stage, out, same, strategies.vouched(begin), (config.data / "manifest.json").read_text(), code())

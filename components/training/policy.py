@@ -20,7 +20,6 @@ from components.training.sharding import in_step
 from components.training.strategies import passing
 from model.learning.losses import target_logprobs
 from model.learning.objectives import (
-    Clip,
     Counts,
     corrected_k3,
     divided_by_std,
@@ -126,7 +125,7 @@ class Update:
         ]
         shares = torch.tensor(each).repeat_interleave(torch.tensor(lengths)).to(self.device)
         weights = truncated_weights(old, sampled, config.tis_cap) if config.rollout == "pool" else None
-        gain = surrogate(config.objective, new, old, packed.weights, lengths, Clip(*config.clip))
+        gain = surrogate(config.objective, new, old, packed.weights, lengths, config.clipped)
         kl = None if reference is None else corrected_k3(new, old, reference)
         if kl is not None:
             gain = gain - config.kl_beta * kl
@@ -145,7 +144,7 @@ class Update:
             self.sums[name] += float(values.sum())
 
     def _figures(self) -> dict[str, float]:
-        """Means over all workers' answers and, from `entropy` on, tokens; of the KLs, nats a token."""
+        """Means over all workers' answers and, from `entropy` on, tokens, 0 of none; of the KLs, nats a token."""
         names = (*FIGURES, "area", "nats")
         given = total(
             sum(len(group.rollouts) for group in self.groups),
@@ -158,8 +157,8 @@ class Update:
         of_answers = dict(zip(names, given[3:], strict=False))
         of_tokens = dict(zip(SUMS, given[3 + len(names) :], strict=True))
         tokens = max(of_tokens["tokens"], 1)
-        figures = {name: of_answers[name] / answers for name in FIGURES}
-        figures |= {"flat": flat / groups, "groups": groups, "tokens": self.counts.moving}
+        figures = {name: of_answers[name] / max(answers, 1) for name in FIGURES}
+        figures |= {"flat": flat / max(groups, 1), "groups": groups, "tokens": self.counts.moving}
         figures["off_policy"] = self.off_policy
         figures["box_area"] = of_answers["area"] / max(of_answers["boxes"], 1)
         figures["entropy"] = of_answers["nats"] / max(of_answers["length"], 1)

@@ -13,7 +13,8 @@ H200_GB = 141.0
 
 _GPU: dict[str, Any] = {"gpu": True, "threads": 4, "dtype": "bf16", "checkpointing": True, "device_gb": H200_GB}
 _SFT: dict[str, Any] = {"epochs": 1, "save_every": 100}
-_RL: dict[str, Any] = {"group": 8, "max_tokens": 512, "save_every": 20}
+_RL: dict[str, Any] = {"group": 8, "max_tokens": 512, "max_slices": 16, "save_every": 20}
+"""Room is foreseen for every slice of every box: at all 32 of the paper's, a group of 7B's answers fills a device."""
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {},
@@ -26,11 +27,11 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "h200-7b-full": {
         "any": _GPU | {"workers": (2, 8), "parallel": "fsdp2", "micro_tokens": 8192},
         "base": _SFT | {"base": QWEN_7B, "studies": 64, "lr": 1e-5},
-        "sft": _RL | {"images": 24, "volumes": 8, "lr": 1e-6},
+        "sft": _RL | {"images": 24, "volumes": 8, "rows": 32, "lr": 1e-6},
     },
     "cluster-7b": {
         "any": _GPU | {"address": "auto", "workers": (8, 32), "parallel": "fsdp2", "micro_tokens": 16384},
         "base": _SFT | {"base": QWEN_7B, "studies": 128, "lr": 1e-5},
-        "sft": _RL | {"group": 16, "images": 96, "volumes": 32, "lr": 1e-6},
+        "sft": _RL | {"group": 16, "images": 96, "volumes": 32, "rows": 32, "lr": 1e-6},
     },
 }

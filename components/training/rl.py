@@ -3,7 +3,7 @@
     for each step: draw questions; sample a group of answers to each, crops injected as they are
     pointed at (`groups`); reward; update (`policy`); listen for alarms, show some answers
 
-A group is one packed row: the study and the question once, its samples as branches. Flat groups
+A group is one packed row: the study once, the question and a sample as each of its branches. Flat groups
 (all rewards equal) move nothing and are left out of the denominator.
 """
 

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from components.training.alarms import AlarmConfig
 from components.training.config import TrainingConfig
-from model.learning.objectives import Objective
+from model.learning.objectives import Clip, Objective, clip_of
 from model.learning.rewards import Name
+from model.vlm.sampling import Sampling
+
+USUAL = Sampling()
 
 
 class RlConfig(TrainingConfig):
@@ -25,6 +28,12 @@ class RlConfig(TrainingConfig):
     """Answers sampled to each question."""
     max_tokens: int = Field(default=120, ge=8)
     """Sampled tokens an answer; a longer one is cut and left out of the update."""
+    max_boxes: int = Field(default=USUAL.max_boxes, ge=0)
+    """Boxes of an answer that are answered; a further one is a flaw."""
+    max_slices: int | None = Field(default=None, ge=1)
+    """Slices shown of one cuboid, where fewer than the contract's. Room is foreseen for every slice of every box."""
+    rows: int = Field(default=USUAL.rows, ge=1)
+    """Answers that a worker decodes together, of images or of volumes: fewer take less memory and more time."""
     resample: int = Field(default=0, ge=0)
     """Rounds in which other questions are asked in place of those whose answers all earned the same, at most (DAPO's
     dynamic sampling, arXiv 2503.14476, section 3.2, with an end)."""
@@ -34,8 +43,8 @@ class RlConfig(TrainingConfig):
     """The loss, see `model.learning.objectives`."""
     denominator: Literal["tokens", "constant"] = "tokens"
     """Of Dr. GRPO: the tokens that move, or `max_tokens` for every answer, as in its paper."""
-    clip: tuple[float, float] = (0.2, 0.28)
-    """How far a ratio may go below and above 1. GSPO wants (3e-4, 4e-4), CISPO (1, 0.28 or more)."""
+    clip: tuple[float, float] | None = None
+    """How far a ratio may go below and above 1; the objective's own range where None, see `objectives.clip_of`."""
     kl: Literal["none", "k3"] = "none"
     """What keeps the policy near the one it began as: nothing, or the importance-corrected k3."""
     kl_beta: float = Field(default=0.01, ge=0)
@@ -55,6 +64,28 @@ class RlConfig(TrainingConfig):
     show_every: int = Field(default=20, ge=0)
     """Steps between pictures of completions; 0 for none."""
     alarms: AlarmConfig = AlarmConfig()
+
+    @property
+    def clipped(self) -> Clip:
+        return clip_of(self.objective) if self.clip is None else Clip(*self.clip)
+
+    def sampling(self, seed: int = 0) -> Sampling:
+        """How the answers of a step are drawn."""
+        return Sampling(
+            temperature=1.0,
+            max_tokens=self.max_tokens,
+            max_boxes=self.max_boxes,
+            max_slices=self.max_slices,
+            seed=seed,
+            rows=self.rows,
+        )
+
+    @field_validator("volumes")
+    @classmethod
+    def _a_step_asks(cls, volumes: int, told: ValidationInfo) -> int:
+        if volumes + told.data.get("images", 1) == 0:
+            raise ValueError("1 or more where images is 0 too: a step asks at least one question")
+        return volumes
 
     @model_validator(mode="after")
     def _engines_know_the_weights(self) -> Self:

@@ -19,20 +19,25 @@ from torch import Tensor
 from model.interface.errors import Conflict, Failure
 from model.vlm import checkpoint as folders
 from model.vlm.backend import Asked, Generated, LocalEngine
+from model.vlm.features import Features
 from model.vlm.rollout import Rollout
 from model.vlm.sampling import Sampling
+from model.vlm.shelf import Shelf
 
 
 class RolloutPool:
     """Needs a running cluster."""
 
-    def __init__(self, folder: Path, engines: int, *, gpus: float = 0, cpus: float = 1) -> None:
-        """folder: a checkpoint every machine can read. gpus, cpus: of each engine."""
+    def __init__(
+        self, folder: Path, engines: int, *, gpus: float = 0, cpus: float = 1, shelf: Shelf | None = None
+    ) -> None:
+        """folder: a checkpoint every machine can read. gpus, cpus: of each engine. shelf: of visual tokens, each
+        machine's own."""
         import ray
 
         actor = ray.remote(num_gpus=gpus, num_cpus=cpus, max_restarts=1, max_task_retries=1)(_Actor)
         device = "cuda" if gpus else "cpu"
-        self._engines: list[Any] = [actor.remote(str(folder.resolve()), device) for _ in range(engines)]
+        self._engines: list[Any] = [actor.remote(str(folder.resolve()), device, shelf) for _ in range(engines)]
         self.version = 0
         self._weights: Any = None
 
@@ -97,11 +102,11 @@ def divided(asked: Asked, engines: int) -> list[list[int]]:
 class _Actor:
     """An engine in a process of its own."""
 
-    def __init__(self, folder: str, device: str) -> None:
+    def __init__(self, folder: str, device: str, shelf: Shelf | None) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self.engine = LocalEngine(folders.load(Path(folder), device))
+        self.engine = LocalEngine(folders.load(Path(folder), device), Features(shelf=shelf))
 
     def load(self, weights: Mapping[str, Tensor], version: int) -> tuple[str, str, str] | None:
         """Why not (what, where, next), as a value: a failure of ours doesn't travel between processes."""

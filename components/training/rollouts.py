@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from components.training.keeping import shelf
 from components.training.rl_config import RlConfig
 from model.interface.errors import Conflict
 from model.vlm.backend import Asked, LocalEngine, RolloutBackend
 from model.vlm.checkpoint import Checkpoint
+from model.vlm.features import Features
 from model.vlm.rollout import Rollout
 from model.vlm.sampling import Sampling
 
@@ -20,12 +22,12 @@ from model.vlm.sampling import Sampling
 def backend(checkpoint: Checkpoint, config: RlConfig) -> Iterator[RolloutBackend]:
     """A pool begins with the weights of `config.sft`, and needs a running cluster."""
     if config.rollout == "local":
-        yield LocalEngine(checkpoint)
+        yield LocalEngine(checkpoint, Features(shelf=shelf(config)))
         return
     from components.training.rollout_pool import RolloutPool
 
     # a train worker holds its CPU already, and waits while its engines work
-    with RolloutPool(config.sft, config.engines, gpus=float(config.gpu), cpus=0) as pool:
+    with RolloutPool(config.sft, config.engines, gpus=float(config.gpu), cpus=0, shelf=shelf(config)) as pool:
         yield pool
 
 

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from components import environment
 from components.stage import command
 from components.training import progress
 from components.training.config import TrainingConfig
-from components.training.examples import Encode, Example, examples
+from components.training.examples import Example, examples
 from components.training.gradients import clip_gradients, finite, sum_gradients, total
+from components.training.keeping import encoder
 from components.training.launch import Workers, launch
 from components.training.meter import Meter
 from components.training.progress import Position
@@ -31,8 +31,6 @@ from components.training.strategies import adamw, passing, tuned
 from model.learning.losses import cross_entropy, target_logprobs
 from model.learning.packing import Row, pack_on
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.features import Features, tower_digest
-from model.vlm.shelf import Shelf
 
 
 class SftConfig(TrainingConfig):
@@ -65,7 +63,7 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
     vlm.train()
     optimiser = adamw(trained, config.lr, config.weight_decay)
     items, mine = examples(
-        config.data, "train", checkpoint, rank=workers.rank, world=workers.world, encode=_shelved(checkpoint, config)
+        config.data, "train", checkpoint, rank=workers.rank, world=workers.world, encode=encoder(checkpoint, config)
     )
     sampler = Sampler(
         items,
@@ -151,15 +149,6 @@ def train_step(
 def schedule(step: int, steps: int) -> float:
     """Cosine to zero after 3 % of warm-up, as a share of the peak."""
     return min(1.0, (step + 1) / max(1, round(0.03 * steps))) * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def _shelved(checkpoint: Checkpoint, config: SftConfig) -> Encode | None:
-    """Encoding that looks on disk first, where the config gives it room there."""
-    if not config.features_gb:
-        return None
-    shelf = Shelf(environment.home() / "features", config.features_gb)
-    store, tower = Features(0, shelf), tower_digest(checkpoint.vlm)
-    return lambda pictures: store.of(checkpoint.vlm, pictures, checkpoint.contract, tower)
 
 
 if __name__ == "__main__":

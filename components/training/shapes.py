@@ -13,6 +13,7 @@ from model.interface.contract import Contract
 from model.interface.errors import TryAgain
 from model.vlm.backbone import FAMILIES
 from model.vlm.hub import fetched, paper_contract
+from model.vlm.room import Size, size_of
 
 _TOWER: dict[str, Any] = {
     "depth": 32,
@@ -65,12 +66,8 @@ class Shape:
     """Of embeddings, last norm and head; a head that is the embeddings counts once."""
     linear: tuple[tuple[int, int], ...]
     """(in, out) of every linear layer that LoRA adds to."""
-    depth: int
-    hidden: int
-    mlp: int
-    vocabulary: int
-    kv_width: int
-    """Numbers a layer keeps of a token as keys; as many as values."""
+    text: Size
+    """Of the language model; its `width` is that of float32."""
     contract: Contract
 
     @property
@@ -83,21 +80,16 @@ def shape_of(source: Path) -> Shape:
     config = _config(source)
     with torch.device("meta"):
         vlm = FAMILIES[config.model_type](config)
-    language, text = vlm.model.language_model, vlm.config.text_config
+    language = vlm.model.language_model
     inside = [module for module in language.layers.modules() if isinstance(module, torch.nn.Linear)]
     tower, layers = (_count(part) for part in (vlm.model.visual, language.layers))
-    heads = text.num_attention_heads
     folder = source if (source / contract_file.FILE).is_file() else None
     return Shape(
         tower,
         layers,
         _count(vlm) - tower - layers,
         tuple((module.in_features, module.out_features) for module in inside),
-        text.num_hidden_layers,
-        text.hidden_size,
-        text.intermediate_size,
-        text.vocab_size,
-        text.num_key_value_heads * (getattr(text, "head_dim", None) or text.hidden_size // heads),
+        size_of(vlm, 4),
         Contract.load(folder) if folder else paper_contract(vlm),
     )
 

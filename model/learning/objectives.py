@@ -32,6 +32,12 @@ class Clip:
     high: float = 0.28
 
 
+CLIPS: dict[Objective, Clip] = {"gspo": Clip(3e-4, 4e-4), "cispo": Clip(1.0, 4.0)}
+"""Of objectives whose ratios want another range than `Clip()`. GSPO's is its paper's (section 5.1), for ratios of whole
+answers. CISPO's has no bound below, as in its paper, which doesn't tell the one above: a weight of at most 5, in the
+middle of what ScaleRL tried (arXiv 2510.13786)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Of a whole step: answers that are whole, in groups that aren't flat."""
@@ -45,6 +51,11 @@ class Counts:
 
 def divided_by_std(objective: Objective) -> bool:
     return objective != "dr_grpo"
+
+
+def clip_of(objective: Objective) -> Clip:
+    """Where nothing else is said."""
+    return CLIPS.get(objective, Clip())
 
 
 def share(objective: Objective, length: int, counts: Counts, budget: int | None = None) -> float:
@@ -84,7 +95,7 @@ def token_clipped(new: Tensor, old: Tensor, advantages: Tensor, clip: Clip) -> T
 def answer_clipped(new: Tensor, old: Tensor, advantages: Tensor, lengths: Sequence[int], clip: Clip) -> Tensor:
     """The same with one ratio an answer, the geometric mean of its tokens' (GSPO, eq. 5 and 7).
 
-    Its ratios stray far less from 1: the paper clips at 3e-4 below and 4e-4 above.
+    Its ratios stray far less from 1, see `CLIPS`.
     """
     answers = (new - old).split(list(lengths))
     ratio = torch.cat([gaps.mean().exp().expand(len(gaps)) for gaps in answers if len(gaps)])

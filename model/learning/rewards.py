@@ -50,6 +50,11 @@ def ours_iou(trace: Trace, question: Question, truths: Sequence[Box] = ()) -> fl
 REWARDS: dict[Name, Reward] = {"paper": paper, "ours": ours, "ours+iou": ours_iou}
 
 
+def has_truth(question: Question) -> bool:
+    """Whether answers to it can be judged: it has a right letter, or a reply in words."""
+    return bool(question.letter or question.reply)
+
+
 def right(trace: Trace, question: Question) -> float:
     """Of a question with options, 1 for the right letter; of an open one F1 over the words it shares with the truth.
 

@@ -98,6 +98,12 @@ class Engine:
     def tower(self) -> str:
         return tower_digest(self.checkpoint.vlm) if self.features.keeps else ""
 
+    @property
+    def size(self) -> room.Size:
+        """In the arithmetic of now, which a caller's autocast decides."""
+        vlm = self.checkpoint.vlm
+        return room.size_of(vlm, room.width_of(vlm, self.device))
+
     def open(self, prepared: Prepared) -> Study:
         """Read a study, or find it still open. Raises BadInput, see `read`."""
         key = _key(prepared)
@@ -125,12 +131,13 @@ class Engine:
         ]
         shown = [picture for study in prepared for picture in study.slices]
         lengths, tokens = [len(strip) for strip in strips], sum(sum(strip.is_picture) for strip in strips)
-        room.check(room.study_bytes(vlm, lengths, tokens), self.device, self.room_mb)
+        room.check(room.study_bytes(self.size, lengths, tokens), self.device, self.room_mb)
         encoded = iter(self.features.of(vlm, shown, contract, self.tower))
         pictures = [[next(encoded) for _ in study.slices] for study in prepared]
         memory = self._prefill(strips, [tokens for some in pictures for tokens in some])
         kept = [kv for kv in memory.kept if kv]
-        layers = [[(k[i, :, :n], v[i, :, :n]) for k, v in kept] for i, n in enumerate(lengths)]
+        # rotated keys are float32 under autocast, and cast again for each product with them
+        layers = [[(k[i, :, :n].to(v.dtype), v[i, :, :n]) for k, v in kept] for i, n in enumerate(lengths)]
         return [Study(*parts) for parts in zip(prepared, strips, pictures, layers, strict=True)]
 
     def _prefill(self, strips: Sequence[Strip], features: list[Tensor]) -> Memory:
@@ -239,25 +246,24 @@ class _Rows:
         self.engine, self.sampling, self.keep, self.cancelled = engine, sampling, keep, cancelled
         self.vlm, self.vocabulary = engine.checkpoint.vlm, engine.checkpoint.vocabulary
         own = engine.checkpoint.contract
-        fewer = min(own.crop_slices, sampling.max_slices or own.crop_slices)
-        self.contract = own.model_copy(update={"crop_slices": fewer})
+        self.contract = own.model_copy(update={"crop_slices": sampling.slices(own)})
         self.choose = choose or (lambda scores, rollouts: draw(scores, rollouts, sampling))
         self.narrowed = Ordered(self.vocabulary) if sampling.ordered_boxes else lambda scores, _: scores
         self.rollouts = [self._begin(row, one) for row, one in enumerate(asks)]
         self.row_of = list(range(len(asks)))  # which rollout each row of the memory belongs to
         self.told = [0] * len(asks)  # characters of the open step that were told
         flat = all(one.study.prepared.dimension == 2 for one in asks)
-        needed = room.answer_bytes(self.vlm, [len(r.branch) for r in self.rollouts], sampling, own, flat)
+        begun = [len(r.branch) for r in self.rollouts]
+        needed = room.answer_bytes(engine.size, begun, sampling, own, flat)
         room.check(needed, engine.device, engine.room_mb)
         studies = {id(one.study): one.study for one in asks}
         place = {key: i for i, key in enumerate(studies)}
         study_of = [place[id(one.study)] for one in asks]
-        prefixes, begun = [s.layers for s in studies.values()], [r.kept for r in self.rollouts]
+        prefixes, before = [s.layers for s in studies.values()], [r.kept for r in self.rollouts]
         if engine.fixed:
-            most = room.columns([len(r.branch) for r in self.rollouts], sampling, own, flat)
-            self.memory = Fixed(prefixes, study_of, begun, most)
+            self.memory = Fixed(prefixes, study_of, before, room.columns(begun, sampling, own, flat))
         else:
-            self.memory = Shared(prefixes, study_of, begun)
+            self.memory = Shared(prefixes, study_of, before)
 
     @torch.no_grad()
     def run(self, *, speak: bool = False) -> Iterator[Event]:

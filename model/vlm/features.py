@@ -17,11 +17,14 @@ from model.interface.contract import Contract
 from model.vlm.regions import features_of
 from model.vlm.shelf import Shelf
 
+ROOM_MB = 512
+"""Kept in memory where nothing else is said."""
+
 
 class Features:
     """Visual tokens by key; the least recently used go first."""
 
-    def __init__(self, room_mb: int = 512, shelf: Shelf | None = None) -> None:
+    def __init__(self, room_mb: int = ROOM_MB, shelf: Shelf | None = None) -> None:
         """room_mb: what is kept in memory, at most; 0 keeps nothing there. shelf: what is kept on disk besides."""
         self.room, self.shelf = room_mb << 20, shelf
         self.used = self.hits = self.misses = 0

@@ -1,6 +1,11 @@
-"""Will it fit? What answers need at most, told before anything is allocated."""
+"""Will it fit? What answers need at most, told before anything is allocated.
+
+An engine asks before it opens studies and before it answers; a plan asks before there is an engine
+(`components.training.estimate`). Both ask here, of the same numbers.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,51 +13,101 @@ import torch
 
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
-from model.vlm.forward import Memory
+from model.vlm.fixed import WINDOW
 from model.vlm.sampling import Sampling
 
 MB = 1 << 20
 
 
-def bytes_a_token(vlm: Any) -> int:
-    """Keys and values of one token, all layers."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What of a language model decides how much its answers take."""
+
+    depth: int
+    hidden: int
+    mlp: int
+    vocabulary: int
+    kv_width: int
+    """Numbers a layer keeps of a token as keys; as many as values."""
+    width: int
+    """Bytes a value of the arithmetic."""
+
+    @property
+    def a_token(self) -> int:
+        """Bytes of its keys and values, all layers."""
+        return 2 * self.depth * self.kv_width * self.width
+
+    def a_pass(self, tokens: int) -> int:
+        """Bytes of a pass over so many: a layer at work. What goes from layer to layer is float32 under autocast."""
+        return tokens * (6 * self.hidden * 4 + 3 * self.mlp * self.width)
+
+
+def size_of(vlm: Any, width: int) -> Size:
     text = vlm.model.language_model.config
     d = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return 2 * text.num_hidden_layers * text.num_key_value_heads * d * vlm.dtype.itemsize
+    return Size(
+        text.num_hidden_layers,
+        text.hidden_size,
+        text.intermediate_size,
+        text.vocab_size,
+        text.num_key_value_heads * d,
+        width,
+    )
 
 
-def study_bytes(vlm: Any, lengths: Sequence[int], pictures: int) -> int:
+def width_of(vlm: Any, device: torch.device) -> int:
+    """Bytes a value of the arithmetic as it is now: of what autocast casts to, else of the weights."""
+    cast = torch.is_autocast_enabled(device.type)
+    return (torch.get_autocast_dtype(device.type) if cast else vlm.dtype).itemsize
+
+
+def study_bytes(size: Size, lengths: Sequence[int], pictures: int) -> int:
     """What opening studies together takes: their keys and values, the pass that makes them, their visual tokens.
 
     lengths: tokens of each study's strip; pictures: visual tokens of all of them.
     """
-    text = vlm.model.language_model.config
     padded = len(lengths) * max(lengths)
-    a_pass = padded * (6 * text.hidden_size + 3 * text.intermediate_size) * vlm.dtype.itemsize
+    rotated = 0 if size.width == 4 else 4 * size.depth * size.kv_width  # keys are float32 under autocast, then cast
     mask = padded * max(lengths)  # bool[S, P, P]
-    return padded * bytes_a_token(vlm) + a_pass + mask + pictures * text.hidden_size * vlm.dtype.itemsize
+    return padded * (size.a_token + rotated) + size.a_pass(padded) + mask + pictures * size.hidden * size.width
 
 
-def answer_bytes(vlm: Any, begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
+def answer_bytes(size: Size, begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
     """What rows take at most beside their studies, every budget used up.
 
     Rows advance together, so that a row that waits has columns too: in the worst case every round is as long as the
     longest of any row. begun: tokens of each row's branch as asked. flat: about images, where a box brings one crop.
     """
-    text = vlm.model.language_model.config
-    scores = 4 * 4 * text.vocab_size  # float32, and what drawing makes of them
-    each = 2 * columns(begun, sampling, contract, flat) * bytes_a_token(vlm)  # twice, while rows are let go
-    return len(begun) * (each + scores)
+    a_round = max(max(begun), _slices(sampling, contract, flat) * crop_tokens(contract))
+    scores = 4 * 4 * size.vocabulary  # float32, and what drawing makes of them
+    each = 2 * columns(begun, sampling, contract, flat) * size.a_token  # twice, while rows are let go
+    return len(begun) * (each + scores) + size.a_pass(len(begun) * a_round)
+
+
+def batch_bytes(
+    size: Size, lengths: Sequence[int], begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool
+) -> int:
+    """What a batch takes at most from the opening of its studies to its last answer; see `study_bytes`, of whose tokens
+    all count as pictures, and `answer_bytes`. The studies' keys and values lie there twice: as read, and as shared."""
+    kept = 2 * len(lengths) * max(lengths) * size.a_token + sum(lengths) * size.hidden * size.width
+    return max(study_bytes(size, lengths, sum(lengths)), kept + answer_bytes(size, begun, sampling, contract, flat))
 
 
 def columns(begun: Sequence[int], sampling: Sampling, contract: Contract, flat: bool) -> int:
-    """Columns that rows take together, see `answer_bytes`; whole blocks of `Memory`."""
-    crop = (contract.crop_side // contract.factor) ** 2 + 2
-    slices = 1 if flat else min(contract.crop_slices, sampling.max_slices or contract.crop_slices)
-    crops = sampling.max_boxes * slices
+    """Columns that rows take together, see `answer_bytes`; whole windows of `Fixed`, so whole blocks of `Memory`."""
+    crops = sampling.max_boxes * _slices(sampling, contract, flat)
     crops = crops if sampling.max_crops is None else min(crops, len(begun) * sampling.max_crops)
-    most = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop
-    return -(-most // Memory.BLOCK) * Memory.BLOCK
+    most = max(begun) + min(len(begun), sampling.max_boxes + 1) * sampling.max_tokens + crops * crop_tokens(contract)
+    return -(-most // WINDOW) * WINDOW
+
+
+def _slices(sampling: Sampling, contract: Contract, flat: bool) -> int:
+    return 1 if flat else sampling.slices(contract)
+
+
+def crop_tokens(contract: Contract) -> int:
+    """Of a picture that a box brings, at most, with the tags around it."""
+    return (contract.crop_side // contract.factor) ** 2 + 2
 
 
 def check(needed: int, device: torch.device, room_mb: int | None) -> None:
@@ -67,9 +122,13 @@ def check(needed: int, device: torch.device, room_mb: int | None) -> None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Free memory of a device; None where the system doesn't tell."""
+    """Free memory of a device; None where the system doesn't tell.
+
+    On CUDA also what torch has taken and nobody uses any more: the driver doesn't know that it is free.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     told = Path("/proc/meminfo")
     lines = told.read_text().splitlines() if told.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.interface.contract import Contract
+
 if TYPE_CHECKING:
     from model.vlm.rollout import Rollout
 
@@ -42,6 +44,10 @@ class Sampling:
     seed: int = 0
     rows: int = 64
     """Answers decoded together."""
+
+    def slices(self, contract: Contract) -> int:
+        """Shown of one cuboid, at most."""
+        return min(contract.crop_slices, self.max_slices or contract.crop_slices)
 
 
 ASKED = Sampling(ordered_boxes=True)

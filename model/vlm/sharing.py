@@ -118,7 +118,7 @@ class Shared:
         return mask
 
     def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Split, Split]:
-        keys, values = self.own.update(key, value, layer_idx)
+        keys, values = self.own.update(key.to(value.dtype), value, layer_idx)  # float32 under autocast otherwise
         shared = self.prefix_of[layer_idx]
         return Split(shared[0], keys, self.seats, self.hidden), Split(shared[1], values, self.seats, self.hidden)
 

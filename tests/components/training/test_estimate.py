@@ -3,17 +3,25 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from components.training import estimate
-from components.training.examples import examples
-from components.training.launch import launch
-from components.training.rl import RlConfig
+from components.training.launch import Workers, launch
+from components.training.load import Load, load_of
+from components.training.rl import train as train_rl
+from components.training.rl_config import RlConfig
 from components.training.sft import SftConfig, train
 from components.training.shapes import shape_of
 from components.training.strategies import open_base, tuned
 from model.interface.errors import BadInput
+from model.learning.reference import Reference
 from model.vlm import checkpoint as folders
+from model.vlm import engine, room
 from tests.components import world
+from tests.components.training.test_sft import FolderSaves
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
+SEVEN_B = Path("Qwen/Qwen2.5-VL-7B-Instruct")
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +36,8 @@ def sft(root: Path, **said: object) -> SftConfig:
     return SftConfig.model_validate({"base": root / "base", "data": root / "data", "studies": 6, "epochs": 3} | said)
 
 
-def test_steps_and_tokens_are_those_of_the_run(root: Path) -> None:
-    config = sft(root)
-    _, mine = examples(config.data, "train", folders.load(config.base))
-    rows = [one.row(range(len(one.branches))) for one in mine.values()]
-    load = estimate.load_of(shape_of(config.base).contract, config)
-    assert load.steps == 6
-    # this tokenizer knows 700 tokens and needs more of them than a real one: words are counted by characters
-    shown = 6 * sum(sum(row.shared.is_picture) for row in rows) / len(rows)
-    assert shown < load.a_step < 6 * sum(map(len, rows)) / len(rows)
+def rl(root: Path, **said: object) -> RlConfig:
+    return RlConfig.model_validate({"sft": root / "base", "data": root / "data"} | said)
 
 
 @pytest.mark.parametrize("tune", ["full", "lora"])
@@ -50,16 +51,19 @@ def test_a_plan_names_every_part(root: Path) -> None:
     told = list(estimate.lines("sft", root / "base", sft(root)))
     assert [line.split()[0] for line in told] == ["stage", "parameters", "data", "step", "run", "memory", "state"]
     assert "12 rows: 6 images, 6 volumes" in told[2]
-    rl = RlConfig(sft=root / "base", data=root / "data", images=2, volumes=1, group=4)
-    told = list(estimate.lines("rl", root / "base", rl))
+    told = list(estimate.lines("rl", root / "base", rl(root, images=2, volumes=1, group=4, workers=1)))
     assert "6 questions about images, 6 about volumes; 2 + 1 a step, 4 answers each" in told[2]
-    assert not told[5].endswith("KV 0.00") or "KV" in told[5]
+    assert told[5].startswith(
+        "answers     together 8 about images, room of 1,024 tokens each; 4 about volumes, room of "
+    )
+    assert all(part in told[6] for part in ("weights ", "optimiser ", "pictures ", "update ", " or answers "))
+    assert "reference" not in told[6]
 
 
 def test_memory_of_known_runs(root: Path) -> None:
     """Weights, gradients and moments of a 7B model are 16 bytes a parameter, and shared by FSDP2's workers."""
-    load = estimate.Load("", 1, 8192.0, 2048.0, 8192.0, 0.0, 1)
-    shape = shape_of(Path("Qwen/Qwen2.5-VL-7B-Instruct"))
+    load = Load("", 1, a_step=8192.0, trained=2048.0, row=8192.0, longest=8192.0, kept=0.0, every=1)
+    shape = shape_of(SEVEN_B)
     one, eight = (
         estimate.memory(shape, load, sft(root, profile="h200-7b-full", workers=n, base=root / "base")) for n in (1, 8)
     )
@@ -71,6 +75,87 @@ def test_memory_of_known_runs(root: Path) -> None:
     assert estimate.memory(shape, load, qlora).weights < 0.5 * estimate.memory(shape, load, lora).weights
     checkpointed = estimate.memory(shape, load, sft(root, checkpointing=True))
     assert checkpointed.activations < 0.3 * estimate.memory(shape, load, sft(root)).activations
+
+
+@pytest.mark.parametrize(
+    ("said", "copied"),
+    [
+        ({"kl": "k3"}, 4),
+        ({"kl": "k3", "parallel": "fsdp2", "dtype": "bf16"}, 4),  # copied before it is spread
+        ({"kl": "k3", "tune": "lora"}, 0),
+        ({"kl": "none"}, 0),
+    ],
+)
+def test_a_reference_that_is_a_copy_is_counted(root: Path, said: dict[str, object], copied: int) -> None:
+    """As it is really kept: the bytes of the copy's own parameters, those of the tower are shared."""
+    shape = shape_of(root / "base")
+    found = estimate.memory(shape, load_of(shape.contract, rl(root)), rl(root, **said))
+    assert found.reference == copied * shape.language
+    if copied:
+        vlm = folders.load(root / "base").vlm
+        own = {id(p) for p in vlm.parameters()}
+        extra = [p for p in Reference(vlm)._vlm.parameters() if id(p) not in own]  # pyright: ignore[reportPrivateUsage]
+        assert found.reference == sum(p.nbytes for p in extra)
+
+
+def test_answers_and_an_update_do_not_lie_there_together(root: Path) -> None:
+    shape = shape_of(root / "base")
+    many = estimate.memory(shape, load_of(shape.contract, rl(root)), rl(root, max_tokens=4000))
+    stays = many.weights + many.optimiser + many.pictures
+    assert many.answers > many.gradients + many.activations
+    assert many.total == stays + many.answers
+    few = estimate.memory(shape, load_of(shape.contract, rl(root)), rl(root, rows=1, max_boxes=0))
+    assert few.total == few.weights + few.optimiser + few.pictures + few.gradients + few.activations
+
+
+def test_a_pools_answers_are_on_its_engines(root: Path) -> None:
+    shape = shape_of(root / "base")
+    config = rl(root, rollout="pool", images=2, volumes=1)
+    load = load_of(shape.contract, config)
+    worker, engine = estimate.memory(shape, load, config), estimate.engine_memory(shape, load, config)
+    assert worker.answers == worker.pictures == 0 < engine.answers
+    assert engine.weights == 4 * (shape.language + shape.tower)
+    told = list(estimate.lines("rl", root / "base", config))
+    assert [line for line in told if line.startswith("memory") and "GB an engine: weights" in line]
+    with pytest.raises(BadInput, match="rl can't fit its device") as refused:
+        estimate.check("rl", root / "base", config.model_copy(update={"device_gb": worker.total / 0.94e9}))
+    assert "wanted by an engine of a worker of 2" in refused.value.where
+
+
+@pytest.mark.parametrize("profile", ["h200-3b-lora", "h200-7b-full", "cluster-7b"])
+def test_every_gpu_profile_fits_its_machine_and_rl_only_with_its_budgets(root: Path, profile: str) -> None:
+    base = SftConfig.model_validate({"profile": profile}).base
+    assert list(estimate.lines("sft", base, sft(root, profile=profile, base=base)))
+    config = rl(root, profile=profile)
+    assert list(estimate.lines("rl", base, config))
+    with pytest.raises(BadInput, match="rl can't fit its device") as refused:
+        estimate.check("rl", base, config.model_copy(update={"max_slices": None, "rows": 256, "max_boxes": 12}))
+    assert refused.value.where.endswith("most of it answers")
+    assert refused.value.next == "lower rows, max_slices, max_boxes or max_tokens"
+
+
+@pytest.mark.parametrize("said", [{}, {"max_slices": 1, "max_boxes": 2}, {"rows": 3}, {"dtype": "bf16"}], ids=str)
+def test_a_start_asks_for_the_room_that_its_plan_foresaw(
+    root: Path, said: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the engine wants of a device before it answers is what the dry run told, about."""
+    config = rl(root, **{"images": 3, "volumes": 2, "group": 4, "max_tokens": 300, "steps": 1, "workers": 1} | said)
+    wanted: list[int] = []
+    check = room.check
+
+    def heard(needed: int, device: torch.device, room_mb: int | None) -> None:
+        wanted.append(needed)
+        check(needed, device, room_mb)
+
+    monkeypatch.setattr(room, "check", heard)
+    monkeypatch.setattr(engine, "draw", lambda scores, rollouts, _: [(ends, 0.0)] * len(rollouts))
+    checkpoint = folders.load(config.sft)
+    ends = checkpoint.vocabulary.turn_end
+    train_rl(checkpoint, config, Workers(), FolderSaves(tmp_path), None)
+    shape = shape_of(config.sft)
+    width = 2 if config.dtype == "bf16" else 4
+    foreseen = estimate.answering(shape, load_of(shape.contract, config), config, width)
+    assert 0.9 * max(wanted) < foreseen < 1.33 * max(wanted)  # text is counted by characters, see `load`
 
 
 @pytest.mark.parametrize(

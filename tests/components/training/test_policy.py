@@ -1,5 +1,6 @@
 """One update on real rollouts of a small model: what moves, what doesn't, and how a step may be divided."""
 
+import math
 import socket
 from collections.abc import Callable, Sequence
 
@@ -25,6 +26,7 @@ from tests.components.training.answers import equal, groups, rewarded, step, wei
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 EARNED = [1.0, 0.0, 0.0, -0.2]
+OWN: dict[Objective, tuple[float, float]] = {"gspo": (3e-4, 4e-4), "cispo": (1.0, 4.0)}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,41 @@ def test_flat_groups_move_nothing_and_do_not_dilute(
     fresh = folders.load(small.sft)
     step(fresh, [useful, *flat[1:]], config, reference=reference)
     assert equal(weights(fresh), alone)
+
+
+@pytest.mark.parametrize("kind", ["none", "flat", "truncated"])
+@pytest.mark.parametrize("kl", ["none", "k3"])
+def test_a_step_without_anything_to_learn_from_moves_nothing_and_tells_figures(
+    checkpoint: Checkpoint, small: RlConfig, kind: str, kl: str
+) -> None:
+    """No group at all, none that isn't flat, or nothing but truncated answers; the optimiser's moments stay too."""
+    trained = [p for name, p in checkpoint.vlm.named_parameters() if "visual" not in name]
+    reference = Reference(checkpoint.vlm) if kl != "none" else None
+    optimiser = torch.optim.AdamW(trained, lr=0.1, weight_decay=0.1)
+    config = told(small, kl=kl, kl_beta=10.0)
+    Update(checkpoint, earning(checkpoint, small), config, reference).run(trained, optimiser)
+    before = [weights(checkpoint), [state["exp_avg"].clone() for state in optimiser.state.values()]]
+    made = [] if kind == "none" else groups(checkpoint, small)
+    some = [rewarded(g, EARNED if kind == "truncated" else [0.5] * 4, whole=kind == "flat") for g in made]
+    figures = Update(checkpoint, some, config, reference).run(trained, optimiser)
+    assert equal(weights(checkpoint), before[0])
+    assert equal([state["exp_avg"] for state in optimiser.state.values()], before[1])
+    assert all(math.isfinite(value) for value in figures.values())
+    assert (figures["groups"], figures["flat"]) == (len(some), float(kind == "flat"))
+
+
+@pytest.mark.parametrize("objective", ["gspo", "cispo"])
+def test_an_objective_clips_where_its_own_range_ends(
+    checkpoint: Checkpoint, small: RlConfig, objective: Objective
+) -> None:
+    """On answers half as likely to their sampler: GSPO's narrow range holds them back, CISPO's wide one doesn't."""
+    some = earning(checkpoint, small)
+    for rollout in (rollout for group in some for rollout in group.rollouts):
+        rollout.logprobs = [logprob - 0.7 for logprob in rollout.logprobs]
+    own = loss(checkpoint, some, told(small, objective=objective))
+    usual = loss(checkpoint, some, told(small, objective=objective, clip=(0.2, 0.28)))
+    named = loss(checkpoint, some, told(small, objective=objective, clip=OWN[objective]))
+    assert own == named != usual
 
 
 @pytest.mark.parametrize("objective", ["dr_grpo", "grpo", "dapo", "gspo", "cispo"])

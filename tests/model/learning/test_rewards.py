@@ -33,6 +33,13 @@ def trace(text: str, *, flaw: bool = False) -> Trace:
     return Trace("q", "0", (96, 96, 1), (*steps, Step(left)), answer, sampled=9)
 
 
+def test_a_question_can_be_judged_where_its_letter_or_its_reply_is_known() -> None:
+    assert rewards.has_truth(QUESTION)
+    assert rewards.has_truth(OPEN)
+    assert not rewards.has_truth(replace(QUESTION, answer=None))
+    assert not rewards.has_truth(replace(OPEN, reply=""))
+
+
 AT = "<think>At <|box_start|>[1,2,9,8]<|box_end|>.</think>"
 GOOD = f"{AT}B. a cyst"
 

@@ -1,10 +1,12 @@
 """Estimates are bounds: what is really taken stays below."""
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.imaging.prepare import Prepared
+from model.interface.contract import Contract
 from model.interface.errors import BadInput
 from model.vlm import room
 from model.vlm.checkpoint import Checkpoint
@@ -25,7 +27,7 @@ def test_rows_never_take_more_than_was_told(words: list[list[str]], checkpoint: 
     asks = samples(engine.open(cuboid), question(3), len(ids))
     rows = _Rows(engine, asks, sampling, keep=False, choose=dictated(ids), cancelled=lambda: False)
     told = room.answer_bytes(
-        checkpoint.vlm, [len(r.branch) for r in rows.rollouts], sampling, checkpoint.contract, flat=False
+        engine.size, [len(r.branch) for r in rows.rollouts], sampling, checkpoint.contract, flat=False
     )
     taken = 0
     for _ in rows.run(speak=True):
@@ -34,10 +36,53 @@ def test_rows_never_take_more_than_was_told(words: list[list[str]], checkpoint: 
 
 
 def test_a_studys_keys_and_values_are_within_its_estimate(checkpoint: Checkpoint, cuboid: Prepared) -> None:
-    study = Engine(checkpoint).open(cuboid)
+    engine = Engine(checkpoint)
+    study = engine.open(cuboid)
     taken = sum(k.nbytes + v.nbytes for k, v in study.layers) + sum(p.nbytes for p in study.pictures)
-    assert taken == len(study.strip) * room.bytes_a_token(checkpoint.vlm) + sum(p.nbytes for p in study.pictures)
-    assert taken < room.study_bytes(checkpoint.vlm, [len(study.strip)], sum(study.strip.is_picture))
+    assert taken == len(study.strip) * engine.size.a_token + sum(p.nbytes for p in study.pictures)
+    assert taken < room.study_bytes(engine.size, [len(study.strip)], sum(study.strip.is_picture))
+
+
+def test_under_autocast_keys_and_values_are_of_its_type_and_told_so(checkpoint: Checkpoint, cuboid: Prepared) -> None:
+    """Rotated keys come as float32 there, whatever the values are."""
+    engine, whole = Engine(checkpoint), Engine(checkpoint).size
+    with torch.autocast("cpu", torch.bfloat16):
+        study = engine.open(cuboid)
+        assert engine.size.a_token == whole.a_token // 2
+        rows = _Rows(
+            engine, samples(study, question(3), 2), Sampling(max_tokens=4), keep=False, choose=None,
+            cancelled=lambda: False,
+        )  # fmt: skip
+        for _ in rows.run():
+            pass
+        kept = [*study.layers, *filter(None, rows.memory.own.kept)]
+        assert {part.dtype for kv in kept for part in kv} == {torch.bfloat16}
+        assert sum(k.nbytes + v.nbytes for k, v in study.layers) == len(study.strip) * engine.size.a_token
+    assert engine.size == whole
+
+
+def test_fewer_slices_and_boxes_are_fewer_columns(checkpoint: Checkpoint) -> None:
+    paper = Contract(patch=14, crop_side=252, volume_side=252, image_side=252, crop_slices=32)
+    asked = [Sampling(max_tokens=512, max_slices=n) for n in (None, 8, 1)]
+    assert [room.columns([100] * 8, one, paper, flat=False) for one in asked] == [19712, 7680, 4352]
+    assert room.columns([100] * 8, asked[0], paper, flat=True) == 4352
+    assert room.columns([100] * 8, Sampling(max_tokens=512, max_boxes=1), paper, flat=False) == 3840
+
+
+def test_a_batch_needs_room_for_its_studies_and_its_answers(checkpoint: Checkpoint) -> None:
+    size, sampling = Engine(checkpoint).size, Sampling()
+    told = room.batch_bytes(size, [900] * 3, [60] * 12, sampling, checkpoint.contract, flat=False)
+    assert told > room.answer_bytes(size, [60] * 12, sampling, checkpoint.contract, flat=False) + 2700 * size.a_token
+    short = Sampling(max_tokens=1, max_boxes=0)
+    told = room.batch_bytes(size, [9000] * 3, [1], short, checkpoint.contract, flat=False)
+    assert told == room.study_bytes(size, [9000] * 3, 27000)
+
+
+def test_what_torch_has_taken_and_does_not_use_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"mem_get_info": (3 * room.MB, 99 * room.MB), "memory_reserved": 60 * room.MB, "memory_allocated": room.MB}
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert room.free_bytes(torch.device("cuda")) == 62 * room.MB
 
 
 def test_free_memory_is_known_here_and_a_cap_wins() -> None:

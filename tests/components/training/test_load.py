@@ -1,0 +1,101 @@
+"""Tokens of a run against those of its rows, and which questions count."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.training.examples import examples
+from components.training.groups import answerable
+from components.training.launch import Workers
+from components.training.load import load_of
+from components.training.rl_config import RlConfig
+from components.training.shapes import shape_of
+from model.imaging import shards
+from model.interface.errors import BadInput
+from model.vlm import checkpoint as folders
+from model.vlm.room import crop_tokens
+from tests.components.training.test_estimate import rl, root, sft
+
+__all__ = ["root"]
+
+
+def test_steps_and_tokens_are_those_of_the_run(root: Path) -> None:
+    config = sft(root)
+    _, mine = examples(config.data, "train", folders.load(config.base))
+    rows = [one.row(range(len(one.branches))) for one in mine.values()]
+    load = load_of(shape_of(config.base).contract, config)
+    assert load.steps == 6
+    # this tokenizer knows 700 tokens and needs more of them than a real one: words are counted by characters
+    shown = 6 * sum(sum(row.shared.is_picture) for row in rows) / len(rows)
+    assert shown < load.a_step < 6 * sum(map(len, rows)) / len(rows)
+
+
+def test_a_run_keeps_its_pictures_beside_its_model_only_without_a_gpu(root: Path) -> None:
+    config = sft(root, workers=2)
+    contract = shape_of(config.base).contract
+    _, mine = examples(config.data, "train", folders.load(config.base))
+    held = sum(len(f) for one in mine.values() for f in (*one.pictures, *(f for some in one.crops for f in some)))
+    assert held / 2 <= load_of(contract, config).kept < 2 * held
+    assert load_of(contract, sft(root, gpu=True)).kept == 0
+
+
+def test_what_rl_asks_is_what_is_counted(root: Path, tmp_path: Path) -> None:
+    """Open questions too; none without a truth or about nothing that is shown."""
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    told, *others = shards.read_questions(data, "train")
+    changed = [
+        *(replace(told, id=f"open-{n}", options=(), answer=None, reply="a blob") for n in range(2)),
+        replace(told, id="unknown", answer=None),
+        replace(told, id="mute", options=(), answer=None),
+        replace(told, id="text", study=""),
+    ]
+    shards.write_questions(data, "train", [told, *others, *changed])
+    config = rl(root, data=data, images=1, volumes=1)
+    checkpoint = folders.load(config.sft)
+    asked = [(case.prepared.dimension, q) for case in answerable(data, checkpoint, Workers()) for q in case.questions]
+    flat = sum(dimension == 2 for dimension, _ in asked)
+    assert len(asked) == 14
+    assert load_of(checkpoint.contract, config).told.startswith(
+        f"{flat} questions about images, {len(asked) - flat} about volumes"
+    )
+
+
+def test_an_answer_may_use_every_budget(root: Path) -> None:
+    """At most: a box more is a box of all its slices more, in each of a group's branches."""
+    contract = shape_of(root / "base").contract
+    one, two, fewer = (
+        load_of(contract, rl(root, **told)).longest
+        for told in ({"max_boxes": 1}, {"max_boxes": 2}, {"max_boxes": 2, "max_slices": 1})
+    )
+    assert two - one == pytest.approx(8 * contract.crop_slices * crop_tokens(contract))
+    assert fewer == pytest.approx(one)
+
+
+def test_a_batch_is_no_larger_than_a_workers_part_and_its_budget_of_rows(root: Path) -> None:
+    contract = shape_of(root / "base").contract
+
+    def batches(**told: object) -> list[tuple[int, int]]:
+        return [(b.rows, b.studies) for b in load_of(contract, rl(root, images=5, volumes=2, **told)).batches]
+
+    assert batches(workers=2) == [(24, 3), (8, 1)]
+    assert batches(workers=1) == [(40, 5), (16, 2)]
+    assert batches(workers=1, rows=8) == [(8, 1), (8, 1)]
+    assert batches(workers=1, rows=12) == [(12, 3), (12, 2)]  # from the middle of a group into two others
+
+
+@pytest.mark.parametrize(("images", "dimension"), [(3, 3), (0, 2)])
+def test_a_run_without_a_question_of_the_kind_it_asks_is_refused(
+    root: Path, tmp_path: Path, images: int, dimension: int
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    some = [q for q in shards.read_questions(data, "train") if q.dimension == dimension]
+    shards.write_questions(data, "train", some)
+    config = RlConfig(sft=root / "base", data=data, images=images, volumes=0 if images else 3)
+    with pytest.raises(BadInput, match="a step would be empty") as refused:
+        load_of(shape_of(root / "base").contract, config)
+    assert f"{images} + {0 if images else 3} a step" in refused.value.where
+    assert len(refused.value.render().splitlines()) == 4

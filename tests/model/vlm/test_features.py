@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.vlm.checkpoint import Checkpoint
 from model.vlm import features as module
+from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, Tower, tower_digest
 from model.vlm.regions import features_of
 from tests.model.vlm.conftest import SMALL

@@ -20,7 +20,7 @@ from model.learning.reference import Reference
 from model.vlm import checkpoint as folders
 from tests.components import world
 from tests.components.training import answers, workers
-from tests.components.training.test_sft import FolderSaves, gradients_of, largest_difference
+from tests.components.training.test_sft import FirstSaves, FolderSaves, gradients_of, largest_difference
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +47,6 @@ def test_gradients_are_those_of_one_process(small: SftConfig, places: list[list[
     once = gradients_of(small.model_copy(update={"parallel": "ddp"}), [0, 1, 2, 3, 4])
     for found in workers.run(_gradients, 2, small, places):
         assert largest_difference(found, once) < 1e-6
-
-
-class FirstSaves(FolderSaves):
-    """As a run's: the first worker writes."""
-
-    def save(self, write, metrics, *, first):
-        if first:
-            super().save(write, metrics, first=first)
 
 
 def _trained(rank: int, config: SftConfig, place: Path, first: Path | None) -> Position:
@@ -140,6 +132,7 @@ def outcomes(small: SftConfig) -> RlConfig:
         micro_tokens=1,
         save_every=2,
         show_every=0,
+        lr=1e-2,
         kl="k3",
         kl_beta=0.1,
     )
@@ -167,23 +160,23 @@ def _update(config: RlConfig, mine: list[int]) -> tuple[dict[str, float], dict[s
     return figures, kept
 
 
-def _updates(rank: int, configs: list[RlConfig], places: list[list[int]]) -> list[dict[str, torch.Tensor]]:
-    return [_update(config, places[rank])[1] for config in configs]
+def _updates(rank: int, configs: list[RlConfig], divided: list[list[list[int]]]) -> list[dict[str, torch.Tensor]]:
+    return [_update(config, places[rank])[1] for config in configs for places in divided]
 
 
 def test_an_rl_update_is_that_of_one_process_with_a_reference_too(outcomes: RlConfig) -> None:
     """A copy of the whole beside layers that are spread; additions that are spread, switched off and on again."""
     tunes = [outcomes.model_copy(update={"tune": tune}) for tune in ("full", "lora")]
     spread = [config.model_copy(update={"parallel": "fsdp2"}) for config in tunes]
-    once = [_update(config, [0, 1, 2]) for config in tunes]
-    for places in ([[0, 2], [1]], [[0, 1, 2], []]):
-        for found in workers.run(_updates, 2, spread, places):
-            for (figures, alone), mine in zip(once, found, strict=True):
-                assert figures["tokens"] > 0
-                assert figures["kl_reference"] > 1e-4
-                length = float(sum(grad.square().sum() for grad in alone.values())) ** 0.5
-                assert 0.01 < length < 0.99
-                assert largest_difference(mine, alone) < 1e-6
+    divided = [[[0, 2], [1]], [[0, 1, 2], []]]
+    once = [_update(config, [0, 1, 2]) for config in tunes for _ in divided]
+    for figures, alone in once:
+        assert figures["tokens"] > 0
+        assert figures["kl_reference"] > 1e-4
+        assert 0.01 < float(sum(grad.square().sum() for grad in alone.values())) ** 0.5 < 0.99
+    for found in workers.run(_updates, 2, spread, divided):
+        for (_, alone), mine in zip(once, found, strict=True):
+            assert largest_difference(mine, alone) < 1e-6
 
 
 def _rl(rank: int, config: RlConfig, world: int, place: Path) -> tuple[float, dict[str, float]]:
@@ -204,7 +197,7 @@ def test_an_rl_run_is_the_same_spread_or_not(outcomes: RlConfig, tmp_path: Path)
     assert tokens > 0
     assert [told for told, _ in spread] == [tokens] * 2
     assert spread[0][1] == pytest.approx(notes, abs=1e-4)
-    began = dict(folders.load(outcomes.sft).vlm.named_parameters())
+    began = folders.load(outcomes.sft).vlm.state_dict()
     one, other = (progress.load_file(tmp_path / name / "000" / progress.WEIGHTS) for name in ("one", "two"))
-    assert all(torch.allclose(one[key], other[key], atol=1e-6) for key in one)
-    assert max(float((one[key] - began[key]).abs().max()) for key in one) > 1e-6
+    assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)
+    assert max(float((one[key] - began[key]).abs().max()) for key in one) > 1e-3

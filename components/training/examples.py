@@ -4,7 +4,7 @@ A question about no study (the text-only rows of UniReason-Med-Data) is a row of
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,21 +67,13 @@ class Deal:
         return (self.dealt[kind] - 1) % self.world == self.rank
 
 
-def cases(
-    folder: Path,
-    split: str,
-    checkpoint: Checkpoint,
-    *,
-    rank: int = 0,
-    world: int = 1,
-    wanted: Callable[[Question], bool] = lambda _: True,
-) -> list[Case]:
-    """This worker's studies with the questions that are wanted, in shard order."""
-    asked, deal = _by_study(folder, split, wanted), Deal(rank, world)
+def cases(folder: Path, split: str, checkpoint: Checkpoint) -> list[Case]:
+    """Every study that is asked about, in shard order."""
+    asked = by_study(shards.read_questions(folder, split))
     return [
         Case(prepare(study.volume, checkpoint.contract), asked[study.id])
         for study in shards.read_studies(folder, split)
-        if study.id in asked and deal.mine(_kind(study))
+        if study.id in asked
     ]
 
 
@@ -89,7 +81,7 @@ def examples(
     folder: Path, split: str, checkpoint: Checkpoint, *, rank: int = 0, world: int = 1, encode: Encode | None = None
 ) -> tuple[list[Item], dict[int, Example]]:
     """(every study of the split that is asked about, this worker's rows by place); text alone comes last."""
-    asked, deal = _by_study(folder, split), Deal(rank, world)
+    asked, deal = by_study(shards.read_questions(folder, split)), Deal(rank, world)
     items, mine, count = [], {}, 0
     for place, study in enumerate(shards.read_studies(folder, split)):
         count += 1
@@ -109,13 +101,11 @@ def _kind(study: shards.Study) -> Kind:
     return "images" if study.volume.dimension == 2 else "volumes"
 
 
-def _by_study(
-    folder: Path, split: str, wanted: Callable[[Question], bool] = lambda _: True
-) -> dict[str, list[Question]]:
+def by_study(questions: Iterable[Question]) -> dict[str, list[Question]]:
+    """In order; those about no study under ""."""
     asked: dict[str, list[Question]] = {}
-    for question in shards.read_questions(folder, split):
-        if wanted(question):
-            asked.setdefault(question.study, []).append(question)
+    for question in questions:
+        asked.setdefault(question.study, []).append(question)
     return asked
 
 

@@ -1,14 +1,12 @@
-"""Groups of answers: which questions a step asks, the answers to them, and what each earned."""
+"""Groups of answers: the answers to what a step asks (`drawing`), and what each earned."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 
-import numpy as np
-
-from components.training.examples import Case, cases
+from components.training.drawing import Answerable, Chosen, part_of, sampling_seed
+from components.training.gradients import total
 from components.training.launch import Workers
 from components.training.rl_config import RlConfig
 from components.training.rollouts import generate
@@ -16,15 +14,13 @@ from model.interface.prompt import filled
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.learning.packing import Row
-from model.learning.rewards import REWARDS, advantages, has_truth, right
+from model.learning.rewards import REWARDS, advantages, right
 from model.vlm.backend import RolloutBackend
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.rollout import Rollout, trace_of
 
 FIGURES = ("reward", "correct", "valid_format", "pointed", "boxes", "crops", "truncated", "length")
 """Means over a step's answers. Only the reward is optimised; the rest is watched."""
-Chosen = list[tuple[Case, int]]
-"""(case, which of its questions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +48,25 @@ class Group:
         return Row(self.rollouts[0].shared, [r.branch for r in self.rollouts], features, weights)
 
 
-def answerable(folder: Path, checkpoint: Checkpoint, workers: Workers) -> list[Case]:
-    """This worker's studies with the questions whose answer is known, in shard order."""
-    rank, world = workers.rank, workers.world
-    return cases(folder, "train", checkpoint, rank=rank, world=world, wanted=has_truth)
-
-
 def gather(
-    backend: RolloutBackend, checkpoint: Checkpoint, asked: list[Case], config: RlConfig, workers: Workers, step: int
+    backend: RolloutBackend, checkpoint: Checkpoint, asked: Answerable, config: RlConfig, workers: Workers, step: int
 ) -> list[Group]:
-    """This worker's groups of a step, each whole; what is asked in place of flat ones stands behind them."""
-    wanted = Counter({2: _part(config.images, workers), 3: _part(config.volumes, workers)})
+    """This worker's groups of a step, each whole; what is asked in place of flat ones stands behind them.
+
+    Every worker calls it: after each round, of which there are `config.resample` and one at most, they count together
+    what is lacking.
+    """
+    wanted = lacking = Counter({2: config.images, 3: config.volumes})
     groups: list[Group] = []
     for round in range(config.resample + 1):
-        lacking = wanted - Counter(group.dimension for group in groups if not group.flat)
+        mine = part_of(asked.draw(lacking, config, step, round), workers)
+        seed = sampling_seed(config, step, round)
+        groups += sample(backend, checkpoint, asked.read(mine), config, seed=seed, version=step)
+        images, volumes = total(*(sum(group.dimension == d and not group.flat for group in groups) for d in (2, 3)))
+        lacking = wanted - Counter({2: int(images), 3: int(volumes)})
         if not lacking:
             break
-        random = np.random.default_rng([config.seed, step, workers.rank, *([round] if round else [])])
-        seed = config.seed + 1000 * step + workers.rank + 1_000_000_007 * round
-        groups += sample(backend, checkpoint, draw(asked, lacking, random), config, seed=seed, version=step)
     return groups
-
-
-def _part(wanted: int, workers: Workers) -> int:
-    return wanted // workers.world + (workers.rank < wanted % workers.world)
-
-
-def draw(asked: list[Case], wanted: Counter[int], random: np.random.Generator) -> Chosen:
-    """As many questions of each dimension as wanted, or all there are."""
-    chosen: Chosen = []
-    for dimension in (2, 3):
-        pool = [(case, k) for case in asked if case.prepared.dimension == dimension for k in range(len(case.questions))]
-        chosen += [pool[i] for i in random.choice(len(pool), min(wanted[dimension], len(pool)), replace=False)]
-    return chosen
 
 
 def sample(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.training.gradients import clip_gradients, finite, sum_gradients, total
+from components.training.gradients import clip_gradients, finite, most, sum_gradients, total
 from components.training.groups import FIGURES, Group
 from components.training.meter import Meter
 from components.training.rl_config import RlConfig
 from components.training.sampler import micro_batches
 from components.training.sharding import in_step
-from components.training.strategies import passing
+from components.training.strategies import arithmetic, passing
 from model.learning.losses import target_logprobs
 from model.learning.objectives import (
     Counts,
@@ -27,7 +27,7 @@ from model.learning.objectives import (
     surrogate,
     truncated_weights,
 )
-from model.learning.packing import Row, joined, pack_on
+from model.learning.packing import Packed, Row, joined, pack_on
 from model.learning.reference import Reference
 from model.vlm.checkpoint import Checkpoint
 
@@ -107,7 +107,7 @@ class Update:
         config, vocabulary, branches = self.config, self.checkpoint.vocabulary, self._branches(micro)
         lengths = [len(answer.sampled) for answer, _ in branches]
         packed = pack_on(self.device, micro)
-        reference = self.reference.logprobs(packed, vocabulary) if self.reference else None
+        reference = self._reference(packed)
         with passing(self.checkpoint.vlm, config):
             new = target_logprobs(self.checkpoint.vlm, packed, vocabulary)
         sampled = torch.cat([answer.sampled for answer, _ in branches])
@@ -135,6 +135,13 @@ class Update:
             self._note(new.detach() - sampled, kl, weights)
         return -(gain * shares).sum()
 
+    def _reference(self, packed: Packed) -> Tensor | None:
+        """float32[T]: in the policy's arithmetic, or rounding would count as distance."""
+        if self.reference is None:
+            return None
+        with arithmetic(self.config, self.device):
+            return self.reference.logprobs(packed, self.checkpoint.vocabulary)
+
     def _note(self, gap: Tensor, kl: Tensor | None, weights: Tensor | None) -> None:
         """gap: of the policy now from its sampler."""
         noted = {"tokens": torch.ones_like(gap), "ratio": gap.exp(), "kl": gap.exp() - 1 - gap}
@@ -159,7 +166,7 @@ class Update:
         tokens = max(of_tokens["tokens"], 1)
         figures = {name: of_answers[name] / max(answers, 1) for name in FIGURES}
         figures |= {"flat": flat / max(groups, 1), "groups": groups, "tokens": self.counts.moving}
-        figures["off_policy"] = self.off_policy
+        figures["off_policy"] = most(self.off_policy)
         figures["box_area"] = of_answers["area"] / max(of_answers["boxes"], 1)
         figures["entropy"] = of_answers["nats"] / max(of_answers["length"], 1)
         figures |= {

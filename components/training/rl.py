@@ -15,7 +15,8 @@ from typing import Any
 from components.stage import command
 from components.training import progress
 from components.training.alarms import Alarms
-from components.training.groups import answerable, gather
+from components.training.drawing import Answerable
+from components.training.groups import gather
 from components.training.launch import Workers, launch
 from components.training.meter import Meter
 from components.training.policy import Update
@@ -41,7 +42,7 @@ def train(checkpoint: Checkpoint, config: RlConfig, workers: Workers, saves: Any
     reference = copied or (Reference(vlm) if config.kl != "none" else None)
     vlm.eval()  # nothing in the model drops out: sampling and training are one function
     optimiser = adamw(trained, config.lr, 0.0)
-    asked = answerable(config.data, checkpoint, workers)
+    asked = Answerable(config.data, checkpoint)
     position, alarms = Position(), Alarms(config.alarms)
     if last := saves.last():
         position = progress.read(last, trained, optimiser)

@@ -106,7 +106,9 @@ class _Actor:
         import torch
 
         torch.set_num_threads(1)
-        self.engine = LocalEngine(folders.load(Path(folder), device), Features(shelf=shelf))
+        checkpoint = folders.load(Path(folder), device)
+        checkpoint.vlm.requires_grad_(False)  # it is handed weights, and trains none
+        self.engine = LocalEngine(checkpoint, Features(shelf=shelf))
 
     def load(self, weights: Mapping[str, Tensor], version: int) -> tuple[str, str, str] | None:
         """Why not (what, where, next), as a value: a failure of ours doesn't travel between processes."""

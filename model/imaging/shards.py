@@ -13,7 +13,7 @@ planes made it smaller.
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.imaging.volume import Volume
+from model.imaging.volume import SLICE_AXIS, Volume
 from model.interface.errors import BadInput, Integrity
 from model.interface.question import Question
 from model.interface.writing import replacing, sha256, write_text
@@ -82,6 +82,30 @@ def read_studies(folder: Path, split: str) -> Iterator[Study]:
             for batch in file.iter_batches(batch_size=ROW_GROUP):
                 for i in range(batch.num_rows):
                     yield _study({name: batch[name][i] for name in STUDY.names})
+
+
+def list_studies(folder: Path, split: str) -> list[tuple[str, int]]:
+    """(id, dimension) of each, in the order they were written; voxels aren't read."""
+    tables = (pq.read_table(path, columns=["id", "shape", "plane"]) for path in _parts(studies_file(folder, split)))
+    rows = (row for table in tables for row in table.to_pylist())
+    return [(row["id"], 2 if row["shape"][SLICE_AXIS[row["plane"]]] == 1 else 3) for row in rows]
+
+
+def pick_studies(folder: Path, split: str, places: Collection[int]) -> dict[int, Study]:
+    """Those at these places of `list_studies`; row groups that hold none of them are passed over."""
+    found, first = dict[int, Study](), 0
+    for path in _parts(studies_file(folder, split)):
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                behind = first + file.metadata.row_group(group).num_rows
+                if wanted := {place for place in places if first <= place < behind}:
+                    # a row at a time: voxels are views of their batch, and hold all of it
+                    rows = file.iter_batches(batch_size=1, row_groups=[group])
+                    for place, row in zip(range(first, max(wanted) + 1), rows, strict=False):
+                        if place in wanted:
+                            found[place] = _study({name: row[name][0] for name in STUDY.names})
+                first = behind
+    return found
 
 
 def write_questions(folder: Path, split: str, questions: Iterable[Question]) -> None:

@@ -16,7 +16,7 @@ from model.interface.errors import Conflict
 from model.interface.question import Question
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.engine import roll_out
-from model.vlm.features import Features
+from model.vlm.features import Features, Tower
 from model.vlm.rollout import Rollout
 from model.vlm.sampling import Sampling
 
@@ -49,10 +49,11 @@ class LocalEngine:
 
     def __init__(self, checkpoint: Checkpoint, features: Features | None = None) -> None:
         self.checkpoint, self.version = checkpoint, 0
-        self.features = features or Features()
+        self.features, self.tower = features or Features(), Tower(checkpoint.vlm)
 
     def generate(self, asked: Asked, sampling: Sampling) -> Generated:
-        return Generated(roll_out(self.checkpoint, asked, sampling, features=self.features), self.version)
+        told = roll_out(self.checkpoint, asked, sampling, features=self.features, tower=self.tower)
+        return Generated(told, self.version)
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor], version: int) -> None:

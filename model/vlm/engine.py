@@ -31,7 +31,7 @@ from model.interface.question import Question
 from model.interface.trace import Flaw, Step, Trace
 from model.vlm import room
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.features import Features, tower_digest
+from model.vlm.features import Features, Tower
 from model.vlm.fixed import Fixed
 from model.vlm.forward import Memory, embed, hidden, looking, scored
 from model.vlm.ordered import Ordered
@@ -81,22 +81,24 @@ class Engine:
         studies: int = 4,
         room_mb: int | None = None,
         fixed: bool | None = None,
+        tower: Tower | None = None,
     ) -> None:
         """studies: kept open at most, the least recently opened go first. room_mb: memory that an `open` or an `ask`
         may take, what is free where None. fixed: decode in room of fixed shape, see `Fixed`; where None, on one CUDA
-        device only."""
+        device only. tower: of the checkpoint, where engines follow one another and it is frozen."""
         self.checkpoint, self.room_mb, self.most = checkpoint, room_mb, studies
         self.features = Features() if features is None else features
         self.device = next(checkpoint.vlm.parameters()).device
         devices = {parameter.device for parameter in checkpoint.vlm.parameters()}
         self.fixed = devices == {self.device} and self.device.type == "cuda" if fixed is None else fixed
         self.banned = torch.tensor(checkpoint.vocabulary.never_sampled, device=self.device)
+        self._tower = tower or Tower(checkpoint.vlm)
         self._studies: OrderedDict[bytes, Study] = OrderedDict()
         share(checkpoint.vlm)
 
     @cached_property
     def tower(self) -> str:
-        return tower_digest(self.checkpoint.vlm) if self.features.keeps else ""
+        return self._tower.digest() if self.features.keeps else ""
 
     @property
     def size(self) -> room.Size:
@@ -201,12 +203,13 @@ def roll_out(
     *,
     choose: Choose | None = None,
     features: Features | None = None,
+    tower: Tower | None = None,
 ) -> list[Rollout]:
     """Answer questions about any number of studies; ask one several times to sample a group. Order is kept.
 
     Volumes and images are batched apart, so that rows of a batch are of like length. Raises BadInput, see `Engine`.
     """
-    engine = Engine(checkpoint, features=features or Features(0), studies=0)
+    engine = Engine(checkpoint, features=features or Features(0), studies=0, tower=tower)
     rollouts: list[Rollout | None] = [None] * len(asked)
     sample, nth = [], dict[tuple, int]()
     first_asked: dict[int, int] = {}

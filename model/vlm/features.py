@@ -67,13 +67,44 @@ class Features:
 
 def tower_digest(vlm: Any) -> str:
     """SHA-256 over the tower's tensors and their type, and how it takes pixels and attends, hex."""
-    vision = vlm.config.vision_config
-    told = [getattr(vision, name, None) for name in ("image_mean", "image_std", "_attn_implementation")]
-    digest = hashlib.sha256(f"{told}".encode())
+    digest = hashlib.sha256(_settings(vlm).encode())
     for name, tensor in sorted(vlm.model.visual.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+class Tower:
+    """`tower_digest` of a model in use: of a frozen tower it is worked out once, and again where the tower changed.
+
+    A tensor that was replaced is seen, and so is a write into one, frozen or not: torch counts them for autograd. Not
+    seen is a write behind its back into a frozen one, through `.data` or numpy.
+    """
+
+    def __init__(self, vlm: Any) -> None:
+        self._vlm = vlm
+        self._digest, self._told, self._seen = "", "", list[tuple[Tensor, int]]()
+
+    def digest(self) -> str:
+        visual, told = self._vlm.model.visual, _settings(self._vlm)
+        now = [(tensor, tensor._version) for tensor in visual.state_dict().values()]
+        frozen = not any(p.requires_grad for p in visual.parameters())
+        if not (frozen and told == self._told and _untouched(now, self._seen)):
+            # what was seen is held on to: until then no other tensor can have its place in memory
+            self._digest, self._told, self._seen = tower_digest(self._vlm), told, now
+        return self._digest
+
+
+def _settings(vlm: Any) -> str:
+    vision = vlm.config.vision_config
+    return str([getattr(vision, name, None) for name in ("image_mean", "image_std", "_attn_implementation")])
+
+
+def _untouched(now: Sequence[tuple[Tensor, int]], before: Sequence[tuple[Tensor, int]]) -> bool:
+    return len(now) == len(before) and all(
+        (p.data_ptr(), p.dtype, p.shape, version) == (q.data_ptr(), q.dtype, q.shape, seen)
+        for (p, version), (q, seen) in zip(now, before, strict=True)
+    )
 
 
 def _key(picture: np.ndarray, contract: Contract, tower: str) -> bytes:

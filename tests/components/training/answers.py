@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from components.training.groups import Group, answerable, gather
+from components.training.drawing import Answerable
+from components.training.groups import Group, gather
 from components.training.launch import Workers
 from components.training.policy import Update
 from components.training.rl_config import RlConfig
@@ -33,7 +34,7 @@ def config(root: Path, **settings) -> RlConfig:
 
 def groups(checkpoint: Checkpoint, config: RlConfig) -> list[Group]:
     """A step's, their answers cut to lengths of their own: an untrained model ends none."""
-    asked = answerable(config.data, checkpoint, Workers())
+    asked = Answerable(config.data, checkpoint)
     made = gather(LocalEngine(checkpoint), checkpoint, asked, config, Workers(), 0)
     for k, rollout in enumerate(rollout for group in made for rollout in group.rollouts):
         for said in (rollout.branch.ids, rollout.branch.places, rollout.branch.is_picture, rollout.branch.trained):

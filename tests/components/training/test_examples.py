@@ -7,7 +7,6 @@ import pytest
 from components.data.cot import build
 from components.data.cot.style import Style
 from components.training.examples import answer_of, cases, example
-from model.imaging import shards
 from model.interface.grammar import THINK_OPEN, TURN_END, parse, write_answer
 from model.interface.prompt import filled
 from model.vlm import checkpoint as folders
@@ -45,12 +44,3 @@ def test_what_is_trained_is_the_rationale_and_the_answer(made):
                 assert read.text == filled(question.reply, places, flat=question.dimension == 2)
             met.add((question.dimension, bool(question.options), bool(question.regions)))
     assert met == {(d, closed, boxed) for d in (2, 3) for closed in (True, False) for boxed in (True, False)}
-
-
-def test_only_what_is_wanted_is_asked(made):
-    checkpoint, data = made
-    closed = cases(data, "train", checkpoint, wanted=lambda question: bool(question.options))
-    asked = [q for case in closed for q in case.questions]
-    assert asked
-    assert all(q.options for q in asked)
-    assert len(asked) == sum(bool(q.options) for q in shards.read_questions(data, "train"))

@@ -1,18 +1,16 @@
-"""Which questions a step asks, and in place of which."""
+"""A step's groups: whole, asked anew where they are flat, rewarded."""
 
-import shutil
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from components.training import groups as module
+from components.training.drawing import Answerable
 from components.training.examples import Case
-from components.training.groups import answerable, gather, judged
+from components.training.groups import gather, judged
 from components.training.launch import Workers
 from components.training.rl_config import RlConfig
-from model.imaging import shards
 from model.vlm import checkpoint as folders
 from model.vlm.backend import LocalEngine
 from model.vlm.checkpoint import Checkpoint
@@ -33,17 +31,15 @@ def checkpoint(small: RlConfig) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def asked(small: RlConfig, checkpoint: Checkpoint) -> list[Case]:
-    return answerable(small.data, checkpoint, Workers())
+def asked(small: RlConfig, checkpoint: Checkpoint) -> Answerable:
+    return Answerable(small.data, checkpoint)
 
 
-def test_a_step_is_shared_out_over_workers_in_whole_groups(small: RlConfig, checkpoint: Checkpoint) -> None:
-    """In the small world every other study is a volume, as in the embedded one: each worker has its part of both."""
-    workers = [Workers(rank, 2) for rank in range(2)]
+def test_a_step_is_shared_out_over_workers_in_whole_groups(
+    small: RlConfig, checkpoint: Checkpoint, asked: Answerable
+) -> None:
     engine, config = LocalEngine(checkpoint), small.model_copy(update={"images": 3, "volumes": 2})
-    mine = [answerable(small.data, checkpoint, one) for one in workers]
-    assert [len({id(case) for case in some}) for some in mine] == [6, 6]
-    per_worker = [gather(engine, checkpoint, mine[one.rank], config, one, 0) for one in workers]
+    per_worker = [gather(engine, checkpoint, asked, config, Workers(rank, 2), 0) for rank in range(2)]
     told = [Counter(group.dimension for group in some) for some in per_worker]
     assert told == [{2: 2, 3: 1}, {2: 1, 3: 1}]
     for group in (group for some in per_worker for group in some):
@@ -52,7 +48,7 @@ def test_a_step_is_shared_out_over_workers_in_whole_groups(small: RlConfig, chec
 
 
 def test_flat_groups_are_asked_anew_only_so_often_and_kept_for_the_figures(
-    small: RlConfig, checkpoint: Checkpoint, asked: list[Case], monkeypatch: pytest.MonkeyPatch
+    small: RlConfig, checkpoint: Checkpoint, asked: Answerable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second volume and the third image have something to teach."""
     useful = {2: 3, 3: 2}
@@ -87,7 +83,7 @@ def test_flat_groups_are_asked_anew_only_so_often_and_kept_for_the_figures(
 
 
 def test_the_first_draw_is_the_same_with_and_without_resampling(
-    small: RlConfig, checkpoint: Checkpoint, asked: list[Case]
+    small: RlConfig, checkpoint: Checkpoint, asked: Answerable
 ) -> None:
     some, more = (
         gather(LocalEngine(checkpoint), checkpoint, asked, small.model_copy(update=told), Workers(), 0)
@@ -97,23 +93,11 @@ def test_the_first_draw_is_the_same_with_and_without_resampling(
         assert [r.branch.ids for r in one.rollouts] == [r.branch.ids for r in other.rollouts]
 
 
-def test_open_questions_take_part_and_those_without_a_truth_do_not(
-    small: RlConfig, checkpoint: Checkpoint, tmp_path: Path
-) -> None:
-    shutil.copytree(small.data, tmp_path, dirs_exist_ok=True)
-    told, *others = shards.read_questions(tmp_path, "train")
-    spoken = replace(told, id="open", options=(), answer=None, reply="a blob")
-    silent = [replace(told, id="unknown", answer=None), replace(told, id="mute", options=(), answer=None)]
-    shards.write_questions(tmp_path, "train", [told, *others, spoken, *silent])
-    found = [q.id for case in answerable(tmp_path, checkpoint, Workers()) for q in case.questions]
-    assert sorted(found) == sorted([told.id, "open", *(q.id for q in others)])
-
-
 def test_an_open_answer_is_compared_with_the_reply_as_it_was_to_be_said(
-    small: RlConfig, checkpoint: Checkpoint, asked: list[Case]
+    small: RlConfig, checkpoint: Checkpoint, asked: Answerable
 ) -> None:
     """{0} of a reply is a place in the source; the model is shown, and says, model space."""
-    [volume, *_] = [case for case in asked if case.prepared.dimension == 3]
+    [(volume, _)] = asked.read(asked.places[3][:1])
     region = volume.questions[0].rationale[0].box
     assert region
     question = replace(volume.questions[0], options=(), answer=None, reply="{0}", regions=(region,))
@@ -127,7 +111,7 @@ def test_an_open_answer_is_compared_with_the_reply_as_it_was_to_be_said(
 
 
 def test_the_ablation_knows_the_true_boxes(
-    small: RlConfig, checkpoint: Checkpoint, asked: list[Case], monkeypatch: pytest.MonkeyPatch
+    small: RlConfig, checkpoint: Checkpoint, asked: Answerable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from model.vlm import engine
 
@@ -143,7 +127,7 @@ def test_the_ablation_knows_the_true_boxes(
     assert all(0 < gain < 0.2 for gain in gained)
 
 
-def test_figures_are_sums_over_the_groups_answers(small: RlConfig, checkpoint: Checkpoint, asked: list[Case]) -> None:
+def test_figures_are_sums_over_the_groups_answers(small: RlConfig, checkpoint: Checkpoint, asked: Answerable) -> None:
     group = gather(LocalEngine(checkpoint), checkpoint, asked, small, Workers(), 0)[0]
     assert group.sums["length"] == sum(len(r.logprobs) for r in group.rollouts)
     assert group.sums["nats"] == pytest.approx(-sum(sum(r.logprobs) for r in group.rollouts))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from components.training.drawing import Answerable
 from components.training.examples import examples
-from components.training.groups import answerable
-from components.training.launch import Workers
 from components.training.load import load_of
 from components.training.rl_config import RlConfig
 from components.training.shapes import shape_of
@@ -55,7 +54,8 @@ def test_what_rl_asks_is_what_is_counted(root: Path, tmp_path: Path) -> None:
     shards.write_questions(data, "train", [told, *others, *changed])
     config = rl(root, data=data, images=1, volumes=1)
     checkpoint = folders.load(config.sft)
-    asked = [(case.prepared.dimension, q) for case in answerable(data, checkpoint, Workers()) for q in case.questions]
+    known = Answerable(data, checkpoint)
+    asked = [(dimension, known.asked[place][k]) for dimension in (2, 3) for place, k in known.places[dimension]]
     flat = sum(dimension == 2 for dimension, _ in asked)
     assert len(asked) == 14
     assert load_of(checkpoint.contract, config).told.startswith(

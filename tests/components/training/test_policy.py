@@ -14,7 +14,7 @@ from components.training.groups import Group
 from components.training.policy import Update
 from components.training.rl_config import RlConfig
 from components.training.sharding import gathered, whole
-from components.training.strategies import tuned
+from components.training.strategies import arithmetic, passing, tuned
 from model.learning.losses import target_logprobs
 from model.learning.objectives import Objective
 from model.learning.packing import pack
@@ -245,6 +245,29 @@ def test_the_reference_is_the_policy_as_it_began_and_holds_it_back(checkpoint: C
         distance[name] = sum(float((p - q).square().sum()) for p, q in zip(weights(fresh), began, strict=True))
     assert figures["kl_reference"] > 0
     assert distance["held"] < distance["free"]
+
+
+@pytest.mark.parametrize("tune", ["full", "lora"])
+def test_the_reference_is_heard_in_the_policys_arithmetic(small: RlConfig, tune: str) -> None:
+    """In bfloat16 too the two are one as training begins, to the bit: rounding would count as distance."""
+    config = told(small, tune=tune, dtype="bf16", kl="k3", kl_beta=0.1)
+    checkpoint = folders.load(config.sft)  # frozen weights in float32, as under FSDP2
+    copied = Reference(checkpoint.vlm) if tune == "full" else None
+    trained = list(tuned(checkpoint, config).values())
+    reference = copied or Reference(checkpoint.vlm)
+    with arithmetic(config, torch.device("cpu")):
+        some = earning(checkpoint, config)
+    update = Update(checkpoint, some, config, reference)
+    packed = pack(update.rows)
+    with passing(checkpoint.vlm, config):
+        policy = target_logprobs(checkpoint.vlm, packed, checkpoint.vocabulary)
+    assert policy.requires_grad
+    heard = update._reference(packed)
+    assert heard is not None
+    assert torch.equal(heard, policy)
+    figures = update.run(trained, torch.optim.SGD(trained, lr=0.1))
+    assert figures["tokens"] > 0
+    assert figures["kl_reference"] == 0.0
 
 
 def test_answers_of_another_engine_are_weighted_and_the_figures_say_by_how_much(

@@ -8,14 +8,23 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from components.training import groups as module
 from components.training import progress
 from components.training.alarms import AlarmConfig
+from components.training.drawing import Answerable
+from components.training.groups import Group, judged
 from components.training.launch import Workers
+from components.training.policy import Update
+from components.training.progress import Position
 from components.training.rl import train
 from components.training.rl_config import RlConfig
+from components.training.strategies import tuned
 from model.vlm import checkpoint as folders
-from tests.components.training import answers
-from tests.components.training.test_sft import FolderSaves, digest
+from model.vlm.backend import Asked, Generated, LocalEngine
+from model.vlm.checkpoint import Checkpoint
+from model.vlm.sampling import Sampling
+from tests.components.training import answers, workers
+from tests.components.training.test_sft import FirstSaves, FolderSaves, digest, largest_difference
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 STATES = (progress.WEIGHTS, progress.OPTIMISER)
@@ -77,6 +86,87 @@ def test_killed_and_resumed_samples_and_learns_the_same(small: RlConfig, tmp_pat
     assert state(tmp_path / "calm") == state(tmp_path / "stopped")
     for name in STATES:
         assert load_file(tmp_path / "calm" / "003" / name)
+
+
+def earning(rollouts, checkpoint, config) -> Group:
+    """In place of `judged`: by the answer's place in its group, whatever was asked; every other question is flat."""
+    group = judged(rollouts, checkpoint, config)
+    flat = sum(rollouts[0].question.id.encode()) % 2 == 0
+    return answers.rewarded(group, [0.0] * config.group if flat else [0.2, *[0.0] * (config.group - 1)])
+
+
+class Told(LocalEngine):
+    """An engine that keeps what it was asked, with the seeds, and what it answered."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
+        self.heard: list[tuple[int, str, tuple[int, ...]]] = []
+
+    def generate(self, asked: Asked, sampling: Sampling) -> Generated:
+        made = super().generate(asked, sampling)
+        self.heard += [(sampling.seed, r.question.id, tuple(r.branch.ids)) for r in made.rollouts]
+        return made
+
+
+def a_step(rank: int, world: int, config: RlConfig) -> tuple[int, list, dict[str, float], dict[str, torch.Tensor]]:
+    """(groups of this worker's, what it was asked and said, figures, gradients) of the fourth step."""
+    checkpoint = folders.load(config.sft)
+    trained, engine, kept = tuned(checkpoint, config), Told(checkpoint), {}
+    engine.version = 3
+    module.judged = earning  # of this process alone, or put back by who calls
+    groups = module.gather(engine, checkpoint, Answerable(config.data, checkpoint), config, Workers(rank, world), 3)
+
+    class Keep(torch.optim.SGD):
+        def step(self, closure=None):
+            kept.update({name: p.grad.clone() for name, p in trained.items() if p.grad is not None})
+
+    moved = list(trained.values())
+    figures = Update(checkpoint, groups, config).run(moved, Keep(moved, lr=0.0))
+    return len(groups), engine.heard, figures, kept
+
+
+def test_one_worker_two_and_three_ask_the_same_and_move_as_one(
+    small: RlConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five groups, and those drawn in place of flat ones: uneven over two and over three."""
+    monkeypatch.setattr(module, "judged", judged)  # put back behind `a_step`
+    config = small.model_copy(update={"images": 3, "volumes": 2, "group": 3, "max_tokens": 10, "resample": 2})
+    count, heard, figures, alone = a_step(0, 1, config)
+    assert count > 5
+    assert len({seed for seed, *_ in heard}) > 1
+    assert figures["tokens"] > 0
+    assert 0.01 < float(sum(grad.square().sum() for grad in alone.values())) ** 0.5 < 0.99  # not clipped
+    for world in (2, 3):
+        found = workers.run(a_step, world, world, config)
+        assert sum(some for some, *_ in found) == count
+        assert len({some for some, *_ in found}) > 1
+        assert sorted(one for _, some, *_ in found for one in some) == sorted(heard)
+        for _, _, told, gradients in found:
+            assert told == pytest.approx(figures, abs=1e-5)
+            assert largest_difference(gradients, alone) < 1e-6
+
+
+def part_of_a_run(rank: int, world: int, config: RlConfig, place: Path, begun: Path) -> Position:
+    module.judged = earning
+    saves = FirstSaves(place)
+    saves.last = lambda: begun
+    return train(folders.load(config.sft), config, Workers(rank, world), saves, None)
+
+
+def test_a_run_goes_on_with_more_workers_as_if_nothing_had_happened(
+    small: RlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "judged", earning)
+    config = small.model_copy(update={"images": 3, "volumes": 2, "group": 3, "max_tokens": 10, "kl": "k3"})
+    calm = train(folders.load(small.sft), config, Workers(), FolderSaves(tmp_path / "one"), None)
+    assert calm.tokens > 0
+    found = workers.run(part_of_a_run, 2, 2, config, tmp_path / "two", tmp_path / "one" / "001")
+    for position in found:
+        assert (position.step, position.tokens) == (calm.step, calm.tokens)
+        assert position.notes == pytest.approx(calm.notes, abs=1e-4)
+    before, one, other = (load_file(tmp_path / place / progress.WEIGHTS) for place in ("one/001", "one/003", "two/001"))
+    assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)
+    assert max(float((one[key] - before[key]).abs().max()) for key in one) > 1e-3
 
 
 def test_the_tower_is_never_trained(small: RlConfig, tmp_path: Path) -> None:

@@ -44,6 +44,14 @@ class FolderSaves:
             raise InterruptedError
 
 
+class FirstSaves(FolderSaves):
+    """As a run's: the first worker writes."""
+
+    def save(self, write, metrics, *, first):
+        if first:
+            super().save(write, metrics, first=first)
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
     root = tmp_path_factory.mktemp("sft")

@@ -52,6 +52,25 @@ def test_a_study_comes_back_bit_by_bit(tmp_path_factory, voxels, layout):
         assert getattr(read, name) == getattr(written, name)
 
 
+def test_studies_are_listed_and_picked_by_their_place_in_the_split(tmp_path, monkeypatch):
+    """Over parts and row groups; a group that holds none of them isn't opened."""
+    monkeypatch.setattr(shards, "ROW_GROUP", 3)
+    written = [study(np.full((3, 4, 1 + k % 2), k, np.uint8), k) for k in range(11)]
+    shards.write_studies(tmp_path, shards.part_of("train", 0), written[:7])
+    shards.write_studies(tmp_path, shards.part_of("train", 1), written[7:])
+    assert shards.list_studies(tmp_path, "train") == [(f"s{k}", 2 + k % 2) for k in range(11)]
+    assert [s.volume.dimension for s in shards.read_studies(tmp_path, "train")] == [2 + k % 2 for k in range(11)]
+    read, opened = shards.pq.ParquetFile.iter_batches, []
+    monkeypatch.setattr(
+        shards.pq.ParquetFile, "iter_batches", lambda *told, **how: (opened.append(how), read(*told, **how))[1]
+    )
+    picked = shards.pick_studies(tmp_path, "train", [8, 0, 2, 10])
+    assert {place: (s.id, s.volume.digest) for place, s in picked.items()} == {
+        place: (f"s{place}", written[place].volume.digest) for place in (0, 2, 8, 10)
+    }
+    assert [how["row_groups"] for how in opened] == [[0], [0], [1]]
+
+
 def test_questions_come_back_as_they_were(tmp_path):
     asked = [question(k) for k in range(3)]
     shards.write_questions(tmp_path, "train", asked)

@@ -3,10 +3,12 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 
+from model.vlm import features as module
 from model.vlm.checkpoint import Checkpoint
-from model.vlm.features import Features, tower_digest
+from model.vlm.features import Features, Tower, tower_digest
 from model.vlm.regions import features_of
 from tests.model.vlm.conftest import SMALL
 
@@ -49,3 +51,46 @@ def test_other_weights_contracts_and_pixels_find_nothing(checkpoint: Checkpoint)
     store.of(checkpoint.vlm, [other], SMALL, digests[0])
     store.of(checkpoint.vlm, [picture.reshape(16, 64)], SMALL, digests[0])
     assert store.hits == 0
+
+
+def test_a_frozen_tower_is_hashed_once_and_again_whenever_it_changed(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vlm = copy.deepcopy(checkpoint.vlm)
+    visual, hashed = vlm.model.visual, []
+    monkeypatch.setattr(module, "tower_digest", lambda vlm: hashed.append(tower_digest(vlm)) or hashed[-1])
+    tower = Tower(vlm)
+    for _ in range(2):  # it may be trained: nobody is trusted
+        tower.digest()
+    assert len(hashed) == 2
+    visual.requires_grad_(False)
+    for _ in range(3):
+        tower.digest()
+    assert len(hashed) == 2
+    weight = visual.patch_embed.proj.weight
+
+    def written() -> None:
+        weight.add_(0.1)
+
+    def stepped() -> None:
+        weight.requires_grad_(True).grad = torch.ones_like(weight)
+        torch.optim.AdamW([weight], lr=0.1).step()
+        weight.requires_grad_(False)
+
+    def loaded() -> None:
+        visual.load_state_dict({name: tensor * 2 for name, tensor in visual.state_dict().items()})
+
+    def replaced() -> None:
+        visual.patch_embed.proj.weight = torch.nn.Parameter(weight * 2, requires_grad=False)
+
+    def rounded() -> None:
+        visual.to(torch.bfloat16).to(torch.float32)
+
+    def normalised() -> None:
+        vlm.config.vision_config.image_mean = [0.4, 0.4, 0.4]
+
+    for change in (written, stepped, loaded, replaced, rounded, normalised):
+        before = tower.digest()
+        with torch.no_grad():
+            change()
+        assert tower.digest() == tower_digest(vlm) != before, change.__name__

@@ -10,7 +10,7 @@ demo: $(STAMP)  ## the whole loop, then where to look
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/urm demo
 
 test: $(STAMP)  ## all tests, two files at a time, each with one thread
-	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## lint, format, types, import contracts, the page's tables
 	@$(BIN)/ruff check .

@@ -22,6 +22,20 @@ settings.load_profile("project")
 SESSION = Path(tempfile.mkdtemp(prefix="urm-tests-"))
 
 
+SLOW = (
+    "training/test_launch.py",
+    "training/test_sft.py",
+    "bench/test_run.py",
+    "base/test_run.py",
+    "flows/test_retrain.py",
+)
+"""Files of minutes, begun first, so that two processes end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(SLOW))
+
+
 def pytest_configure() -> None:
     environment.settle(SESSION)
 

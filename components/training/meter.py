@@ -38,8 +38,8 @@ class Meter:
         self.device = weights[0].device
         self.peak = peak_of(self.device)
         self.layers, self.width = language.config.num_hidden_layers, language.config.hidden_size
-        self.each = sum(map(_operations, language.layers.parameters()))
-        self.head = _operations(vlm.lm_head.weight)
+        self.each = _operations(language.layers)
+        self.head = _operations(vlm.lm_head)
         self._begin()
 
     @contextmanager
@@ -97,9 +97,18 @@ class Meter:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
 
 
-def _operations(p: torch.nn.Parameter) -> int:
-    """Of one weight and a token, there and back."""
-    return (6 if p.requires_grad else 4) * p.numel()
+def _operations(module: torch.nn.Module) -> int:
+    """Of its weights and a token, there and back."""
+    return sum(
+        (6 if p.requires_grad else 4) * _size(part, name, p)
+        for part in module.modules()
+        for name, p in part.named_parameters(recurse=False)
+    )
+
+
+def _size(part: torch.nn.Module, name: str, p: torch.nn.Parameter) -> int:
+    """Weights in a tensor; one kept in 4 bits has two in a byte, and only its layer knows its shape."""
+    return part.in_features * part.out_features if isinstance(part, torch.nn.Linear) and name == "weight" else p.numel()
 
 
 def peak_of(device: torch.device) -> float | None:

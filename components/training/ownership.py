@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -63,7 +63,9 @@ def beating(beat: Path) -> Iterator[None]:
     def on() -> None:
         count = 1
         while not done.wait(BEAT_S):
-            told(count := count + 1)
+            count += 1
+            with suppress(OSError):  # one beat that couldn't be written is only late: workers wait for the next
+                told(count)
 
     told(0)
     thread = threading.Thread(target=on, daemon=True)

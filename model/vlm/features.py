@@ -1,7 +1,7 @@
-"""Visual tokens that were made once: a bounded store by pixels, contract and tower.
+"""Visual tokens that were made once: a bounded store by pixels, contract, tower and arithmetic.
 
 The tower is frozen in SFT and RL, so a picture's tokens stay what they are until its weights change; the key holds
-their digest, and changed weights find nothing.
+their digest, and changed weights find nothing. Nor is found under autocast what was made without, or the reverse.
 """
 
 import hashlib
@@ -39,9 +39,11 @@ class Features:
         """float[tokens, hidden] of each picture. tower: `tower_digest` of the weights as they are now."""
         if not pictures or not self.keeps:
             return features_of(vlm, pictures, contract)
-        keys = [_key(picture, contract, tower) for picture in pictures]
+        device = next(vlm.parameters()).device
+        made_by = tower, contract.digest(), _cast(device)
+        keys = [_key(picture, *made_by) for picture in pictures]
         wanted = list(dict.fromkeys(key for key in keys if key not in self._kept))
-        shelved = self.shelf.take(wanted, next(vlm.parameters()).device) if self.shelf else {}
+        shelved = self.shelf.take(wanted, device) if self.shelf else {}
         absent = [key for key in wanted if key not in shelved]
         first = {key: pictures[keys.index(key)] for key in absent}
         made = dict(zip(absent, features_of(vlm, list(first.values()), contract), strict=True))
@@ -107,6 +109,11 @@ def _untouched(now: Sequence[tuple[Tensor, int]], before: Sequence[tuple[Tensor,
     )
 
 
-def _key(picture: np.ndarray, contract: Contract, tower: str) -> bytes:
-    told = f"{tower} {contract.digest()} {picture.shape} ".encode()
+def _cast(device: torch.device) -> str:
+    """What autocast casts to now; nothing where it is off."""
+    return str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else ""
+
+
+def _key(picture: np.ndarray, tower: str, contract: str, cast: str) -> bytes:
+    told = f"{tower} {contract} {picture.shape} {cast}".encode()
     return hashlib.sha256(told + np.ascontiguousarray(picture).tobytes()).digest()

@@ -39,6 +39,18 @@ def test_the_arithmetic_is_what_torch_counts(small: SftConfig, tune: str) -> Non
     )
 
 
+def test_weights_kept_in_4_bits_count_by_their_layers_shape(small: SftConfig) -> None:
+    """As bitsandbytes packs them: uint8, two in a byte, in a subclass of Linear."""
+    checkpoint = open_base(small.base, small)
+    checkpoint.vlm.requires_grad_(False)
+    whole = Meter(checkpoint.vlm)
+    for part in checkpoint.vlm.model.language_model.layers.modules():
+        if isinstance(part, torch.nn.Linear):
+            packed = torch.zeros(part.weight.numel() // 2, 1, dtype=torch.uint8)
+            part.weight = torch.nn.Parameter(packed, requires_grad=False)
+    assert Meter(checkpoint.vlm).each == whole.each > 0
+
+
 def test_a_steps_seconds_are_split_and_counting_starts_anew(small: SftConfig) -> None:
     checkpoint = open_base(small.base, small)
     meter = Meter(checkpoint.vlm)

@@ -109,3 +109,15 @@ def test_a_worker_ends_when_nothing_is_heard(tmp_path: Path, monkeypatch: pytest
         assert not left
     time.sleep(6.0)
     assert left
+
+
+def test_a_beat_that_cannot_be_written_is_followed_by_the_next(tmp_path: Path) -> None:
+    place, away = tmp_path / "states", tmp_path / "away"
+    place.mkdir()
+    with beating(place / "driver.txt"):
+        place.rename(away)  # a network's file system that is gone for a while
+        time.sleep(2.5 * ownership.BEAT_S)
+        away.rename(place)
+        before = (place / "driver.txt").read_text()
+        time.sleep(2.5 * ownership.BEAT_S)
+        assert (place / "driver.txt").read_text() != before

@@ -1,6 +1,7 @@
 """The store of visual tokens: right, bounded, and empty once the tower changes."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from model.vlm import features as module
 from model.vlm.checkpoint import Checkpoint
 from model.vlm.features import Features, Tower, tower_digest
 from model.vlm.regions import features_of
+from model.vlm.shelf import Shelf
 from tests.model.vlm.conftest import SMALL
 
 
@@ -51,6 +53,21 @@ def test_other_weights_contracts_and_pixels_find_nothing(checkpoint: Checkpoint)
     store.of(checkpoint.vlm, [other], SMALL, digests[0])
     store.of(checkpoint.vlm, [picture.reshape(16, 64)], SMALL, digests[0])
     assert store.hits == 0
+
+
+def test_what_was_made_in_one_arithmetic_is_not_found_in_another(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """SFT makes tokens outside autocast, RL inside: they share what is on disk."""
+    shown = pictures(1)
+    (whole,) = Features(0, Shelf(tmp_path, 1.0)).of(checkpoint.vlm, shown, SMALL, "tower")
+    for _ in range(2):
+        store = Features(0, Shelf(tmp_path, 1.0))
+        with torch.autocast("cpu", torch.bfloat16):
+            (cast,) = store.of(checkpoint.vlm, shown, SMALL, "tower")
+            assert torch.equal(cast, features_of(checkpoint.vlm, shown, SMALL)[0])
+        assert not torch.equal(cast.float(), whole.float())
+    assert store.hits == 1
+    (again,) = store.of(checkpoint.vlm, shown, SMALL, "tower")
+    assert torch.equal(again, whole)
 
 
 def test_a_frozen_tower_is_hashed_once_and_again_whenever_it_changed(

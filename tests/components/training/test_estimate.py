@@ -11,8 +11,9 @@ from components.training.load import Load, load_of
 from components.training.rl import train as train_rl
 from components.training.rl_config import RlConfig
 from components.training.sft import SftConfig, train
-from components.training.shapes import shape_of
+from components.training.shapes import Shape, shape_of
 from components.training.strategies import open_base, tuned
+from model.interface.contract import Contract
 from model.interface.errors import BadInput
 from model.learning.reference import Reference
 from model.vlm import checkpoint as folders
@@ -75,6 +76,54 @@ def test_memory_of_known_runs(root: Path) -> None:
     assert estimate.memory(shape, load, qlora).weights < 0.5 * estimate.memory(shape, load, lora).weights
     checkpointed = estimate.memory(shape, load, sft(root, checkpointing=True))
     assert checkpointed.activations < 0.3 * estimate.memory(shape, load, sft(root)).activations
+
+
+SMALL = Shape(
+    tower=10, layers=1000, outside=100, linear=(), contract=Contract(),
+    text=room.Size(depth=4, hidden=8, mlp=16, vocabulary=100, kv_width=4, width=4),
+)  # fmt: skip
+FEW = Load("", 1, a_step=60.0, trained=20.0, row=30.0, longest=30.0, kept=5.0, every=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "weights", "moving"),
+    [
+        # a worker's half of the layers and all that is outside, the tower; two of four layers whole, two bytes a value
+        ({"parallel": "fsdp2", "workers": 2}, 4 * (500 + 100) + 4 * 10 + 2 * 2 * 250, 600),
+        # everything; and autocast's copy of the language side
+        ({"workers": 2}, 4 * 1100 + 4 * 10 + 2 * 1100, 1100),
+        ({"workers": 2, "dtype": "fp32"}, 4 * 1100 + 4 * 10, 1100),
+    ],
+    ids=["fsdp2", "ddp", "fp32"],
+)
+def test_every_byte_of_a_small_worker_is_told(root: Path, said: dict[str, object], weights: int, moving: int) -> None:
+    """Worked out by hand: rows of 30 tokens, a third predicted, more than a micro-batch was to have."""
+    config = sft(root, **{"dtype": "bf16", "micro_tokens": 20} | said)
+    wide = 2 if config.dtype == "bf16" else 4
+    layers, scores, mask = 4 * 30 * (12 * 8 + 3 * 16) * wide, 3 * 4 * 100 * 10, 30 * 30 * (1 + wide)
+    found = estimate.memory(SMALL, FEW, config)
+    assert found == estimate.Memory(weights, 0.0, 4 * moving, 8 * moving, layers + scores + mask, 5 * 8 * wide)
+    assert found.activations - estimate.memory(SMALL, FEW, config.model_copy(update={"gpu": True})).activations == mask
+    checkpointed = estimate.memory(SMALL, FEW, config.model_copy(update={"checkpointing": True}))
+    assert checkpointed.activations == layers / 4 + 4 * 30 * 8 * wide + scores + mask
+
+
+@pytest.mark.parametrize(("dtype", "width"), [("bf16", 2), ("fp32", 4)])
+def test_layers_are_whole_while_their_workers_answer(root: Path, dtype: str, width: int) -> None:
+    config = rl(root, dtype=dtype)
+    shape = shape_of(config.sft)
+    load = load_of(shape.contract, config)
+    alone, spread = (estimate.memory(shape, load, config.model_copy(update={"parallel": p})) for p in ("ddp", "fsdp2"))
+    assert spread.answers == alone.answers + width * shape.layers
+
+
+def test_a_twentieth_of_a_device_stays_free(root: Path) -> None:
+    config = sft(root)
+    shape = shape_of(config.base)
+    need = estimate.memory(shape, load_of(shape.contract, config), config).total
+    estimate.check("sft", config.base, config.model_copy(update={"device_gb": need / 0.949e9}))
+    with pytest.raises(BadInput, match="sft can't fit its device"):
+        estimate.check("sft", config.base, config.model_copy(update={"device_gb": need / 0.951e9}))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 
 from components import cluster
 from components.tracking import send_waiting
-from components.training import ownership, progress, rl, runs, sft
+from components.training import launch, ownership, progress, rl, runs, sft
 from components.training.alarms import AlarmConfig
 from components.training.launch import STORAGE, Workers
 from components.training.rl_config import RlConfig
@@ -252,6 +252,25 @@ def test_a_second_driver_of_an_output_is_refused_before_anything_is_read(
                 sft.run(config)
         with pytest.raises(BadInput, match="no data set here"):
             sft.run(tiny.model_copy(update={"out": tmp_path / "other"}))
+
+
+def test_a_training_has_a_key_of_its_own_in_each_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its curves go by that alone. Who goes on with other workers keeps it; who trains otherwise doesn't."""
+    monkeypatch.chdir(tmp_path)
+    found: list[str] = []
+
+    def fit(stage: str, run: Path, *_: Any) -> None:
+        found.append(run.name.rpartition("-")[2])
+        raise InterruptedError
+
+    monkeypatch.setattr(launch, "_fit", fit)
+    config = sft_config(tmp_path)
+    for told in ({}, {"workers": 1, "keep": 5}, {"out": tmp_path / "other"}, {"lr": 1e-3}):
+        with pytest.raises(InterruptedError):
+            sft.run(config.model_copy(update=told))
+    first, same_run, elsewhere, otherwise = found
+    assert first == same_run
+    assert len({first, elsewhere, otherwise}) == 3
 
 
 def test_a_state_of_a_run_vouches_for_itself(tmp_path: Path) -> None:

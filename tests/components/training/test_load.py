@@ -74,6 +74,13 @@ def test_an_answer_may_use_every_budget(root: Path) -> None:
     assert fewer == pytest.approx(one)
 
 
+def test_questions_asked_in_place_of_flat_ones_keep_their_pictures_too(root: Path) -> None:
+    contract = shape_of(root / "base").contract
+    once, thrice = (load_of(contract, rl(root, resample=n)).kept for n in (0, 2))
+    assert thrice == pytest.approx(3 * once)
+    assert once > 0
+
+
 def test_a_batch_is_no_larger_than_a_workers_part_and_its_budget_of_rows(root: Path) -> None:
     contract = shape_of(root / "base").contract
 

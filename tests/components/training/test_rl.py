@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from components.training import groups as module
-from components.training import progress
+from components.training import progress, rl
 from components.training.alarms import AlarmConfig
 from components.training.drawing import Answerable
 from components.training.groups import Group, judged
@@ -167,6 +167,22 @@ def test_a_run_goes_on_with_more_workers_as_if_nothing_had_happened(
     before, one, other = (load_file(tmp_path / place / progress.WEIGHTS) for place in ("one/001", "one/003", "two/001"))
     assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)
     assert max(float((one[key] - before[key]).abs().max()) for key in one) > 1e-3
+
+
+def test_the_first_ten_steps_are_a_warm_up(small: RlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.optim.Optimizer] = []
+    adamw = rl.adamw
+    monkeypatch.setattr(rl, "adamw", lambda *told: made.append(adamw(*told)) or made[0])
+
+    class Rates(Drawn):
+        def log(self, step: int, values: dict[str, float]) -> None:
+            self.figures[step] = {"lr": made[0].param_groups[0]["lr"]}
+
+    rates = Rates()
+    told = {"steps": 12, "images": 1, "volumes": 0, "group": 2, "max_tokens": 1, "save_every": 12}
+    train(folders.load(small.sft), small.model_copy(update=told), Workers(), FolderSaves(tmp_path), rates)
+    wanted = [small.lr * k / 10 for k in range(1, 11)] + [small.lr] * 2
+    assert [figures["lr"] for figures in rates.figures.values()] == pytest.approx(wanted)
 
 
 def test_the_tower_is_never_trained(small: RlConfig, tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def test_of_an_output_only_the_last_interrupted_are_kept(tmp_path: Path) -> None
     assert [line.split()[0] for line in said] == ["sft-0a-a", "sft-0a-c"]
 
 
+def test_a_run_is_as_old_as_its_last_state(tmp_path: Path) -> None:
+    """Not as its folder: a state is written inside another one, which alone is touched."""
+    for wrote, name in ((3, "a"), (1, "b"), (2, "c")):
+        run = made(tmp_path, f"sft-0a-{name}", 0)
+        os.utime(run / "states", (wrote, wrote))
+    runs.begin(tmp_path / "sft-0a-now", lambda _: None)
+    assert names(tmp_path) == ["sft-0a-a", "sft-0a-c", "sft-0a-now"]
+
+
 def test_one_that_is_half_removed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill in the middle: what is left has no states for anybody, and is cleared away at the next start."""
     old, run = made(tmp_path, "sft-0a-old", 1), tmp_path / "sft-0a-now"

@@ -1,5 +1,7 @@
 """Estimates are bounds: what is really taken stays below."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,7 @@ from model.vlm.engine import Engine, _Rows, samples
 from model.vlm.sampling import Sampling, dictated
 from tests.model.vlm.test_engine import question
 
+SMALL = room.Size(depth=2, hidden=8, mlp=16, vocabulary=100, kv_width=4, width=4)
 BOX = "<|box_start|>[0,0,0,9,9,4]<|box_end|>"
 
 
@@ -67,6 +70,29 @@ def test_fewer_slices_and_boxes_are_fewer_columns(checkpoint: Checkpoint) -> Non
     assert [room.columns([100] * 8, one, paper, flat=False) for one in asked] == [19712, 7680, 4352]
     assert room.columns([100] * 8, asked[0], paper, flat=True) == 4352
     assert room.columns([100] * 8, Sampling(max_tokens=512, max_boxes=1), paper, flat=False) == 3840
+
+
+@pytest.mark.parametrize(
+    ("width", "a_token", "a_pass", "rotated"),
+    [
+        (4, 2 * 2 * 4 * 4, 6 * 8 * 4 + 3 * 16 * 4, 0),
+        (2, 2 * 2 * 4 * 2, 6 * 8 * 4 + 3 * 16 * 2, 2 * 4 * 4),  # keys are rotated as float32 first
+    ],
+)
+def test_every_byte_of_a_small_batch_is_told(width: int, a_token: int, a_pass: int, rotated: int) -> None:
+    """Worked out by hand: two studies of 5 and 3 tokens, a branch of each begun with 5 and 2, a crop of 1 + 2 tokens.
+
+    With padding the studies are 10 tokens, and a mask has 10 x 5 bytes; a row's scores are four times 100 float32. A
+    round is two crops, 6 tokens, or about an image the 5 that were asked; all rounds together fit 256 columns.
+    """
+    size, sampling = replace(SMALL, width=width), Sampling(max_tokens=4, max_boxes=1)
+    contract = Contract(crop_side=16, crop_slices=2)
+    rows = 2 * (2 * 256 * a_token + 4 * 4 * 100)
+    assert room.study_bytes(size, [5, 3], 6) == 10 * (a_token + rotated + a_pass) + 50 + 6 * 8 * width
+    assert room.answer_bytes(size, [5, 2], sampling, contract, flat=False) == rows + 2 * 6 * a_pass
+    assert room.answer_bytes(size, [5, 2], sampling, contract, flat=True) == rows + 2 * 5 * a_pass
+    kept = 2 * 10 * a_token + 8 * 8 * width
+    assert room.batch_bytes(size, [5, 3], [5, 2], sampling, contract, flat=False) == kept + rows + 2 * 6 * a_pass
 
 
 def test_a_batch_needs_room_for_its_studies_and_its_answers(checkpoint: Checkpoint) -> None:

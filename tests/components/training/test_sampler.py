@@ -113,7 +113,7 @@ def test_nothing_to_take_is_said() -> None:
         ({"end": Mixture(families={"lesion": 0, "size": 0})}, "every weight is 0, wanted one above of lesion, size"),
     ],
 )
-def test_families_that_nobody_could_mean_are_said(told: dict[str, Mixture], complaint: str) -> None:
+def test_families_that_nobody_could_mean_are_said(told: dict, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"mixture.families: {complaint}"):
         sampler(items(), **told)
 

@@ -57,10 +57,15 @@ class TrainingConfig(BaseModel):
     keep: int = Field(default=2, ge=1)
     """States that are kept, the last ones; an older one is there for when the last is damaged."""
     best: tuple[str, Literal["min", "max"]] | None = None
-    """A figure of the loop, as ("loss", "min"): the state where it was best is kept too, and is the one published."""
+    """One of `figures`, as ("loss", "min"): the state where it was best is kept too, and is the one published."""
     features_gb: float = Field(default=0.0, ge=0)
     """Disk for visual tokens that outlive the run, 10^9 bytes, under .urm/features; 0 keeps them in memory only, see
     `keeping`."""
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What the loop saves with a state."""
+        return ("loss",)
 
     @property
     def fewest(self) -> int:
@@ -76,9 +81,18 @@ class TrainingConfig(BaseModel):
     def _profile_below(cls, told: Any) -> Any:
         if not isinstance(told, dict):
             return told
-        known = profiles.PROFILES.get(told.get("profile", "tiny"), {})
+        return cls._of_profile(told.get("profile", "tiny")) | told
+
+    @classmethod
+    def _of_profile(cls, name: str) -> dict[str, Any]:
+        known = profiles.PROFILES.get(name, {})
         starts = next((start for start in ("base", "sft") if start in cls.model_fields), "")
-        return known.get("any", {}) | known.get(starts, {}) | told
+        return known.get("any", {}) | known.get(starts, {})
+
+    def _usual(self, name: str) -> Any:
+        """A field's value where nobody says one. Only what differs was said: a worker is sent every value."""
+        default = type(self).model_fields[name].get_default(call_default_factory=True)
+        return self._of_profile(self.profile).get(name, default)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -86,4 +100,10 @@ class TrainingConfig(BaseModel):
             raise ValueError(f"workers {self.workers}: a number from 1, or (at least, at most)")
         if self.tune == "qlora" and self.parallel == "fsdp2":
             raise ValueError("tune qlora with parallel fsdp2: 4-bit weights aren't spread, take ddp")
+        if self.tune == "qlora" and not self.gpu:
+            raise ValueError("tune qlora with gpu false: 4-bit weights want a GPU, set gpu true or take lora")
+        if self.tune == "full" and self.lora != Lora.model_validate(self._usual("lora")):
+            raise ValueError("lora with tune full: nothing is added there, take tune lora or leave lora out")
+        if self.best and self.best[0] not in self.figures:
+            raise ValueError(f"best {self.best[0]}: not saved with a state, take one of {', '.join(self.figures)}")
         return self

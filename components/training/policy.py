@@ -6,6 +6,7 @@ Flat groups are left out, and truncated answers weigh nothing. No pass is spent 
 this process left them with its tokens, and where a pool's engines did, the first update's own are taken.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ from model.learning.objectives import (
     Counts,
     corrected_k3,
     divided_by_std,
+    kl_share,
     share,
     surrogate,
     truncated_weights,
@@ -119,21 +121,25 @@ class Update:
                 answer.old = now
         old = torch.cat([answer.old for answer, _ in branches])
         budget = config.max_tokens if config.denominator == "constant" else None
-        each = [
-            0.0 if answer.truncated else share(config.objective, length, self.counts, budget)
-            for (answer, _), length in zip(branches, lengths, strict=True)
-        ]
-        shares = torch.tensor(each).repeat_interleave(torch.tensor(lengths)).to(self.device)
+        cut = [answer.truncated for answer, _ in branches]
+        shares = self._spread(cut, lengths, lambda length: share(config.objective, length, self.counts, budget))
         weights = truncated_weights(old, sampled, config.tis_cap) if config.rollout == "pool" else None
         gain = surrogate(config.objective, new, old, packed.weights, lengths, config.clipped)
         kl = None if reference is None else corrected_k3(new, old, reference)
-        if kl is not None:
-            gain = gain - config.kl_beta * kl
         if weights is not None:
             shares = shares * weights
+        loss = -(gain * shares).sum()
+        if kl is not None:
+            held = self._spread(cut, lengths, lambda length: kl_share(config.objective, length, self.counts))
+            loss = loss + config.kl_beta * (kl * (held if weights is None else held * weights)).sum()
         if not idle:
             self._note(new.detach() - sampled, kl, weights)
-        return -(gain * shares).sum()
+        return loss
+
+    def _spread(self, cut: list[bool], lengths: list[int], share: Callable[[int], float]) -> Tensor:
+        """float32[T]: each token's share by its answer's length; 0 of an answer that was cut."""
+        each = [0.0 if left_out else share(length) for left_out, length in zip(cut, lengths, strict=True)]
+        return torch.tensor(each).repeat_interleave(torch.tensor(lengths)).to(self.device)
 
     def _reference(self, packed: Packed) -> Tensor | None:
         """float32[T]: in the policy's arithmetic, or rounding would count as distance."""

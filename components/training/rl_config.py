@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, ValidationInfo, field_validator, model_validator
 
 from components.training.alarms import AlarmConfig
 from components.training.config import TrainingConfig
@@ -12,13 +12,18 @@ from model.learning.rewards import Name
 from model.vlm.sampling import Sampling
 
 USUAL = Sampling()
+FIGURES = (
+    *("reward", "correct", "valid_format", "pointed", "boxes", "crops", "truncated", "length"),
+    *("flat", "groups", "tokens", "off_policy", "box_area", "entropy", "ratio", "kl"),
+)
+"""What every update tells, see `policy`."""
 
 
 class RlConfig(TrainingConfig):
     sft: Path = Path("checkpoints/sft")
     out: Path = Path("checkpoints/rl")
     results: Path = Path("results/rl/metrics.json")
-    seed: int = 5
+    seed: int = Field(default=5, ge=0)
     steps: int = Field(default=60, ge=1)
     images: int = Field(default=6, ge=0)
     """Questions about images a step, over all workers."""
@@ -42,13 +47,13 @@ class RlConfig(TrainingConfig):
     objective: Objective = "dr_grpo"
     """The loss, see `model.learning.objectives`."""
     denominator: Literal["tokens", "constant"] = "tokens"
-    """Of Dr. GRPO: the tokens that move, or `max_tokens` for every answer, as in its paper."""
-    clip: tuple[float, float] | None = None
+    """Of Dr. GRPO alone: the tokens that move, or `max_tokens` for every answer, as in its paper."""
+    clip: tuple[NonNegativeFloat, NonNegativeFloat] | None = None
     """How far a ratio may go below and above 1; the objective's own range where None, see `objectives.clip_of`."""
     kl: Literal["none", "k3"] = "none"
     """What keeps the policy near the one it began as: nothing, or the importance-corrected k3."""
     kl_beta: float = Field(default=0.01, ge=0)
-    """Weight of that KL in the loss."""
+    """Weight of that KL in the loss, above 0 where there is one."""
     updates: int = Field(default=1, ge=1)
     """Optimiser steps on the answers of a step, each on all of them."""
     rollout: Literal["local", "pool"] = "local"
@@ -64,6 +69,11 @@ class RlConfig(TrainingConfig):
     show_every: int = Field(default=20, ge=0)
     """Steps between pictures of completions; 0 for none."""
     alarms: AlarmConfig = AlarmConfig()
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Those of every update, and of one with a KL or a pool."""
+        return (*FIGURES, *["kl_reference"] * (self.kl != "none"), *["ess"] * (self.rollout == "pool"))
 
     @property
     def clipped(self) -> Clip:
@@ -91,4 +101,21 @@ class RlConfig(TrainingConfig):
     def _engines_know_the_weights(self) -> Self:
         if self.rollout == "pool" and (self.tune, self.parallel) != ("full", "ddp"):
             raise ValueError(f"rollout pool with tune {self.tune}, parallel {self.parallel}: wants full and ddp")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_said_in_vain(self) -> Self:
+        if self.denominator == "constant" and self.objective != "dr_grpo":
+            raise ValueError(f"denominator constant with objective {self.objective}: take dr_grpo, or leave it out")
+        if self.kl == "k3" and not self.kl_beta:
+            raise ValueError("kl k3 with kl_beta 0: it would weigh nothing, set kl_beta above 0 or kl none")
+        for name, field, idle, wanted in (
+            ("kl_beta", "kl", "none", "k3"),
+            ("tis_cap", "rollout", "local", "pool"),
+            ("engines", "rollout", "local", "pool"),
+        ):
+            if getattr(self, field) == idle and getattr(self, name) != self._usual(name):
+                raise ValueError(
+                    f"{name} with {field} {idle}: it does nothing there, set {field} {wanted} or leave it out"
+                )
         return self

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from model.learning.packing import Row
 
@@ -34,8 +34,9 @@ class Mixture(BaseModel):
     volumes: float = Field(default=1.0, ge=0)
     text: float = Field(default=1.0, ge=0)
     """Rows that have no picture."""
-    families: dict[str, float] = {}
-    """By name; 1 where a family isn't named. The largest is always asked, one of half its weight every other time."""
+    families: dict[str, NonNegativeFloat] = {}
+    """By name, of the data's; 1 where one isn't named. The largest is always asked, one of half its weight every other
+    time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ class Sampler:
         self.steps = self.per_epoch * epochs
         if items and not any(self._weight(kind, 0) * self.counts[kind] for kind in KINDS):
             raise ValueError("mixture: every weight of a pool that has studies is 0, wanted one above")
+        self._check_families()
+
+    def _check_families(self) -> None:
+        known = ", ".join(sorted(self._families))
+        for name in [*self.start.families, *self.end.families] if self._families else []:
+            if name not in self._families:
+                raise ValueError(f"mixture.families: found {name}, wanted one of {known}")
+        for step in (0, self.steps - 1) if self._families else ():
+            if not any(self._share(family, step) for family in self._families):
+                raise ValueError(f"mixture.families: every weight is 0, wanted one above of {known}")
 
     def batch(self, step: int) -> list[Taken]:
         """The step's studies, over all workers."""

@@ -38,7 +38,7 @@ class SftConfig(TrainingConfig):
     """A checkpoint folder, or a hub id."""
     out: Path = Path("checkpoints/sft")
     results: Path = Path("results/sft/metrics.json")
-    seed: int = 3
+    seed: int = Field(default=3, ge=0)
     epochs: int = Field(default=4, ge=1)
     lr: float = Field(default=1e-3, gt=0)
     """Peak of a cosine with 3 % warm-up. A real 7B model wants 1e-5."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.training import progress
-from model.interface.errors import Integrity
+from model.interface.errors import BadInput, Integrity
 from model.interface.writing import sha256
 
 MANIFEST = "manifest.json"
@@ -28,7 +28,10 @@ class States:
         self.folder, self.keep, self.best = folder, keep, best
 
     def write(self, fill: Callable[[Path], None], figures: Mapping[str, float]) -> Path:
-        """fill: writes a state into a folder."""
+        """fill: writes a state into a folder. Raises BadInput where the figure of the best isn't among the figures."""
+        if self.best and self.best[0] not in figures:
+            where = f"best, found {self.best[0]}, wanted one of {', '.join(sorted(figures)) or 'none: there are none'}"
+            raise BadInput("no state can be the best", where=where, next="name one of these, or leave best out")
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(f"{PART}*"):
             shutil.rmtree(left)

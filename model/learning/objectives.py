@@ -1,6 +1,6 @@
 """The GRPO family: what a sampled token adds to the loss, each function by its paper's equation.
 
-    loss = - sum over sampled tokens of  share x surrogate(new, old, advantage)
+    loss = - sum over sampled tokens of  share x surrogate(new, old, advantage) - kl_share x kl_beta x KL
 
              advantage          share of a token in the step        surrogate
     grpo     (r - mean) / std   1 / (answers x the answer's tokens)  token ratio, clipped      arXiv 2402.03300
@@ -72,6 +72,15 @@ def share(objective: Objective, length: int, counts: Counts, budget: int | None 
             return 1 / max(counts.tokens, 1)
         case "dr_grpo":
             return 1 / (max(counts.answers, 1) * budget) if budget else 1 / max(counts.moving, 1)
+
+
+def kl_share(objective: Objective, length: int, counts: Counts) -> float:
+    """What the KL of each of an answer's tokens counts: over a step these sum to 1.
+
+    As the objective's own, but Dr. GRPO's, whose paper has no KL (section 3.2): answers that earned just the mean are
+    held to the reference as well, so the mean is over all tokens, not over those that move or a budget.
+    """
+    return 1 / max(counts.tokens, 1) if objective == "dr_grpo" else share(objective, length, counts)
 
 
 def surrogate(

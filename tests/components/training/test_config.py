@@ -33,6 +33,11 @@ def test_profiles_that_are_offered_are_those_there_are() -> None:
         ({"workers": 0}, "workers 0: a number from 1"),
         ({"workers": [4, 2]}, r"workers \(4, 2\): a number from 1, or \(at least, at most\)"),
         ({"tune": "qlora", "parallel": "fsdp2"}, "4-bit weights aren't spread"),
+        ({"tune": "qlora"}, "tune qlora with gpu false: 4-bit weights want a GPU, set gpu true or take lora"),
+        ({"lora": {"rank": 8}}, "lora with tune full: .* take tune lora or leave lora out"),
+        ({"best": ["nope", "max"]}, "best nope: not saved with a state, take one of loss"),
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"mixture": {"families": {"size": -1}}}, "greater than or equal to 0"),
         ({"profile": "h100"}, "Input should be 'tiny'"),
         ({"lora": {"targets": "all"}}, "Extra inputs are not permitted"),
     ],
@@ -45,4 +50,13 @@ def test_contradictions_fail_at_the_start(said: dict[str, object], complaint: st
 def test_elastic_workers_have_both_ends() -> None:
     assert (SftConfig(workers=3).fewest, SftConfig(workers=3).most) == (3, 3)
     assert (SftConfig(workers=(1, 4)).fewest, SftConfig(workers=(1, 4)).most) == (1, 4)
-    assert SftConfig(lora=Lora(rank=2)).lora.alpha == 32
+    assert SftConfig(tune="lora", lora=Lora(rank=2)).lora.alpha == 32
+
+
+def test_a_profiles_additions_are_not_held_against_who_takes_it_whole() -> None:
+    """Only those that were said, whether or not the config has been on a journey."""
+    for cls in (SftConfig, RlConfig):
+        config = cls.model_validate({"profile": "h200-3b-lora", "tune": "full"})
+        assert cls.model_validate(config.model_dump(mode="json")) == config
+    with pytest.raises(ValidationError, match="lora with tune full"):
+        SftConfig.model_validate({"profile": "h200-3b-lora", "tune": "full", "lora": {"rank": 8}})

@@ -71,7 +71,7 @@ def test_memory_of_known_runs(root: Path) -> None:
     assert one.gradients + one.optimiser == 12 * shape.language
     assert one.weights == pytest.approx(4 * (shape.language + shape.tower), rel=0.03)
     assert eight.gradients + eight.optimiser == 12 * (shape.layers / 8 + shape.outside)
-    qlora = sft(root, tune="qlora", dtype="bf16")
+    qlora = sft(root, tune="qlora", gpu=True, dtype="bf16")
     lora = sft(root, tune="lora", dtype="bf16")
     assert estimate.memory(shape, load, qlora).weights < 0.5 * estimate.memory(shape, load, lora).weights
     checkpointed = estimate.memory(shape, load, sft(root, checkpointing=True))

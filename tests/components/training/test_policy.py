@@ -270,6 +270,32 @@ def test_the_reference_is_heard_in_the_policys_arithmetic(small: RlConfig, tune:
     assert figures["kl_reference"] == 0.0
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"objective": "dr_grpo"}, {"objective": "dr_grpo", "denominator": "constant"}, {"objective": "dapo"}],
+)
+def test_a_kl_is_a_mean_over_the_tokens_it_is_summed_on(
+    checkpoint: Checkpoint, small: RlConfig, settings: dict
+) -> None:
+    """Two of eight answers move; all are held to the reference, and together weigh what they would if all moved."""
+    config = told(small, group=8, kl="k3", kl_beta=100.0, **settings)
+    (group, *_), reference = groups(checkpoint, config), Reference(checkpoint.vlm)
+    group = rewarded(group, [0.0, *[0.5] * 6, 1.0])
+    step(checkpoint, [group], small)
+    mean = step(checkpoint, [group], config, lr=0, reference=reference)["kl_reference"]
+    added = loss(checkpoint, [group], config, reference) - loss(checkpoint, [group], config)
+    assert mean > 0
+    assert added == pytest.approx(100 * mean, rel=1e-3)
+
+
+def test_the_figures_that_a_best_may_be_of_are_those_there_are(checkpoint: Checkpoint, small: RlConfig) -> None:
+    some, reference = earning(checkpoint, small), Reference(checkpoint.vlm)
+    for settings in ({}, {"kl": "k3"}, {"rollout": "pool"}, {"kl": "k3", "rollout": "pool"}):
+        config = told(small, **settings)
+        figures = step(checkpoint, some, config, lr=0, reference=reference if "kl" in settings else None)
+        assert set(config.figures) == set(figures)
+
+
 def test_answers_of_another_engine_are_weighted_and_the_figures_say_by_how_much(
     checkpoint: Checkpoint, small: RlConfig
 ) -> None:

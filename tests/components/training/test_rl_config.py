@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from components.settings import load
 from components.training.rl_config import RlConfig
@@ -50,3 +51,37 @@ def test_a_step_that_asks_nothing_is_refused_in_four_lines(tmp_path: Path, said:
     ]
     assert RlConfig(images=0).volumes == 2
     assert RlConfig(volumes=0).images == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"clip": [-0.5, -0.5]}, "greater than or equal to 0"),
+        (
+            {"denominator": "constant", "objective": "dapo"},
+            "constant with objective dapo: take dr_grpo, or leave it out",
+        ),
+        ({"tis_cap": 3.0}, "tis_cap with rollout local: .* set rollout pool or leave it out"),
+        ({"engines": 2}, "engines with rollout local: .* set rollout pool or leave it out"),
+        ({"kl_beta": 0.1}, "kl_beta with kl none: .* set kl k3 or leave it out"),
+        ({"kl": "k3", "kl_beta": 0}, "kl k3 with kl_beta 0: .* set kl_beta above 0 or kl none"),
+        ({"best": ["kl_reference", "min"]}, "best kl_reference: not saved with a state, take one of reward, "),
+    ],
+)
+def test_what_would_do_nothing_is_refused(said: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        RlConfig.model_validate(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"denominator": "constant"},
+        {"rollout": "pool", "engines": 2, "tis_cap": 3.0, "best": ("ess", "max")},
+        {"kl": "k3", "kl_beta": 0.1, "best": ("kl_reference", "min")},
+    ],
+)
+def test_what_does_something_is_taken_and_survives_a_journey(said: dict[str, object]) -> None:
+    config = RlConfig.model_validate(said)
+    assert RlConfig.model_validate(config.model_dump(mode="json")) == config

@@ -104,6 +104,20 @@ def test_nothing_to_take_is_said() -> None:
         sampler(items(3, 0), start=Mixture(images=0.0))
 
 
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"start": Mixture(families={"lesoin": 2.0})}, "found lesoin, wanted one of lesion, size"),
+        ({"end": Mixture(families={"lesoin": 2.0})}, "found lesoin, wanted one of lesion, size"),
+        ({"start": Mixture(families={"lesion": 0, "size": 0})}, "every weight is 0, wanted one above of lesion, size"),
+        ({"end": Mixture(families={"lesion": 0, "size": 0})}, "every weight is 0, wanted one above of lesion, size"),
+    ],
+)
+def test_families_that_nobody_could_mean_are_said(told: dict, complaint: str) -> None:
+    with pytest.raises(ValueError, match=f"mixture.families: {complaint}"):
+        sampler(items(), **told)
+
+
 def test_the_order_is_the_one_the_published_checkpoints_were_made_in() -> None:
     """As each of two workers drew its own then: places of the first epoch and a half, worked out by that code."""
     made = sampler(items())

@@ -14,7 +14,7 @@ from torch import nn
 from components.training import progress
 from components.training.progress import Position
 from components.training.states import MANIFEST, States, verify
-from model.interface.errors import Integrity
+from model.interface.errors import BadInput, Integrity
 
 FILES = (progress.WEIGHTS, progress.OPTIMISER, progress.RANDOM, progress.POSITION, MANIFEST)
 
@@ -43,6 +43,14 @@ def test_the_last_are_kept_and_the_best(tmp_path: Path) -> None:
     assert progress.step_of(states.chosen() or tmp_path) == 2
     assert progress.step_of(states.last() or tmp_path) == 5
     assert progress.step_of(States(tmp_path).chosen() or tmp_path) == 5
+
+
+def test_a_best_by_a_figure_that_is_not_there_is_refused_at_the_first_state(tmp_path: Path) -> None:
+    """Not found out by publishing the last in its place."""
+    with pytest.raises(BadInput, match="no state can be the best") as refused:
+        write(States(tmp_path / "states", best=("nope", "max")), 1)
+    assert refused.value.where == "best, found nope, wanted one of loss"
+    assert not (tmp_path / "states").exists()
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -34,13 +34,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
         studies=6,
         save_every=1,
         lr=1e-2,
-        lora=Lora(rank=4, alpha=8),
     )
 
 
 @pytest.fixture(scope="module")
 def lora(small: SftConfig) -> SftConfig:
-    return small.model_copy(update={"tune": "lora"})
+    return small.model_copy(update={"tune": "lora", "lora": Lora(rank=4, alpha=8)})
 
 
 def trained(config: SftConfig, place: Path) -> tuple[folders.Checkpoint, Path]:

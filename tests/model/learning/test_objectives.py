@@ -12,6 +12,7 @@ from model.learning.objectives import (
     Objective,
     clipped_weight,
     corrected_k3,
+    kl_share,
     share,
     surrogate,
     token_clipped,
@@ -125,6 +126,14 @@ def test_the_default_is_the_token_mean_it_has_always_been_bit_for_bit() -> None:
     (-torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.28) * advantages).sum() / 11).backward()
     assert new.grad is not None
     assert torch.equal(mine, new.grad)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_the_kl_counts_sums_to_one_whichever_answers_move(objective: Objective) -> None:
+    """Rewards 0, six times .5, and 1: two answers of eight move."""
+    lengths = [3, 5, 7, 2, 4, 6, 1, 9]
+    step = Counts(8, sum(lengths), lengths[0] + lengths[-1])
+    assert sum(n * kl_share(objective, n, step) for n in lengths) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

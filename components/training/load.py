@@ -9,6 +9,7 @@ from typing import Any
 
 from components.training.config import TrainingConfig
 from components.training.rl_config import RlConfig
+from components.training.sampler import KINDS, Kind, Mixture, check_weights
 from model.imaging import shards
 from model.interface.contract import Contract
 from model.interface.errors import BadInput
@@ -55,7 +56,8 @@ class Load:
 
 
 def load_of(contract: Contract, config: TrainingConfig) -> Load:
-    """What the config's data is in tokens. config: of sft or of rl. Raises BadInput where there is nothing to ask."""
+    """What the config's data is in tokens. config: of sft or of rl. Raises BadInput where there is nothing to ask,
+    or a step of the mixture would take nothing."""
     asked: dict[str, list[Question]] = {}
     for question in shards.read_questions(config.data, "train"):
         asked.setdefault(question.study or question.id, []).append(question)
@@ -70,25 +72,64 @@ def load_of(contract: Contract, config: TrainingConfig) -> Load:
 
 
 def _told(asked: dict[str, list[Question]], contract: Contract, config: Any) -> Load:
-    """sft: a row a study, its questions branches with their teacher's words and crops."""
-    rows = []
-    for some in asked.values():
-        said = sum(teacher_tokens(question) for question in some)
-        shown = picture_tokens(some[0], contract) + sum(crops_tokens(q, contract) for q in some)
-        rows.append((shown + said + sum(prompt_tokens(q) for q in some), said, shown))
-    count = max(1, len(rows))
-    kinds = [sum(bool(some[0].study) and some[0].dimension == d for some in asked.values()) for d in (2, 3)]
-    row = sum(length for length, _, _ in rows) / count
+    """sft: a row a study, its questions branches with their teacher's words and crops; as often as the mixture has it,
+    between whose start and end the mean is taken."""
+    kinds = [_kind(some[0]) for some in asked.values()]
+    counts: dict[Kind, int] = {kind: kinds.count(kind) for kind in KINDS}
+    mixtures: list[Mixture] = [config.mixture, config.mixture_end or config.mixture]
+    check_weights(counts, *mixtures)
+    found = [_taken(asked, contract, mixture) for mixture in mixtures]
+    rows, tokens, said = (sum(one) / len(mixtures) for one in zip(*found, strict=True))
+    held = sum(
+        picture_tokens(some[0], contract) + sum(crops_tokens(q, contract) for q in some) for some in asked.values()
+    )
     return Load(
-        f"{len(rows):,} rows: {kinds[0]:,} images, {kinds[1]:,} volumes, {len(rows) - sum(kinds):,} of text alone",
-        max(1, round(count / config.studies)) * config.epochs,
-        config.studies * row,
-        config.studies * sum(said for _, said, _ in rows) / count,
-        row,
-        max((length for length, _, _ in rows), default=0.0),
-        0 if config.gpu else sum(shown for _, _, shown in rows) / config.fewest,  # see `keeping`
+        f"{len(asked):,} rows: {counts['images']:,} images, {counts['volumes']:,} volumes"
+        f", {counts['text']:,} of text alone",
+        max(1, round(len(asked) / config.studies)) * config.epochs,
+        config.studies * tokens,
+        config.studies * said,
+        tokens / rows if rows else 0.0,
+        max((_longest(some, contract, mixtures) for some in asked.values()), default=0.0),
+        0 if config.gpu else held / config.fewest,  # whatever the mixture, see `keeping`
         config.save_every,
     )
+
+
+def _taken(asked: dict[str, list[Question]], contract: Contract, mixture: Mixture) -> tuple[float, float, float]:
+    """(rows, tokens, trained tokens) of a study whose turn it is, mean; less than a row where families are thinned."""
+    most = max((_share(q, mixture) for some in asked.values() for q in some), default=1.0)
+    weights = rows = tokens = said = 0.0
+    for some in asked.values():
+        weight, silent = getattr(mixture, _kind(some[0])), 1.0
+        for question in some:
+            chance = _share(question, mixture) / most if most else 1.0
+            silent *= 1 - chance
+            tokens += weight * chance * branch_tokens(question, contract)
+            said += weight * chance * teacher_tokens(question)
+        weights += weight
+        rows += weight * (1 - silent)
+        tokens += weight * (1 - silent) * picture_tokens(some[0], contract)
+    weights = weights or 1.0
+    return rows / weights, tokens / weights, said / weights
+
+
+def _longest(some: list[Question], contract: Contract, mixtures: list[Mixture]) -> float:
+    """Tokens of a study's row with all that is ever asked about it; 0 where it is never taken."""
+    if not any(getattr(mixture, _kind(some[0])) for mixture in mixtures):
+        return 0.0
+    asked = [q for q in some if any(_share(q, mixture) for mixture in mixtures)] or some
+    return picture_tokens(some[0], contract) + sum(branch_tokens(q, contract) for q in asked)
+
+
+def _kind(question: Question) -> Kind:
+    if not question.study:
+        return "text"
+    return "images" if question.dimension == 2 else "volumes"
+
+
+def _share(question: Question, mixture: Mixture) -> float:
+    return mixture.families.get(question.family, 1.0)
 
 
 def _sampled(asked: dict[str, list[Question]], contract: Contract, config: RlConfig) -> Load:
@@ -130,6 +171,11 @@ def _batch(questions: int, study: float, begun: float, config: RlConfig, *, flat
     rows = min(config.rows, questions * config.group)
     groups = -(-rows // config.group) + bool(rows % config.group)
     return Batch(rows, min(questions, groups), study, begun, flat)
+
+
+def branch_tokens(question: Question, contract: Contract) -> float:
+    """Of a question with its teacher's words and crops."""
+    return prompt_tokens(question) + teacher_tokens(question) + crops_tokens(question, contract)
 
 
 def teacher_tokens(question: Question) -> float:

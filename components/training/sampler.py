@@ -9,7 +9,7 @@ the step is the whole cursor. At equal weights an epoch takes every study once. 
 twice as often as a weight of 1, in steps of the same size; a family's weight thins what is asked about a study.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from model.interface.errors import BadInput
 from model.learning.packing import Row
 
 Kind = Literal["images", "volumes", "text"]
@@ -61,24 +62,28 @@ class Sampler:
     def __init__(
         self, items: Sequence[Item], *, seed: int, size: int, epochs: int, start: Mixture, end: Mixture | None = None
     ) -> None:
-        """size: studies a step. end: weights of the last step; they change by equal amounts from start to end."""
+        """size: studies a step. end: weights of the last step; they change by equal amounts from start to end.
+
+        Raises BadInput as `check_weights` does, and where families aren't the data's or have no weight.
+        """
         self.seed, self.start, self.end = seed, start, end or start
         self.streams = [[item for item in items if item.place % STREAMS == s] for s in range(STREAMS)]
-        self.counts = {kind: sum(item.kind == kind for item in items) for kind in KINDS}
+        self.counts: dict[Kind, int] = {kind: sum(item.kind == kind for item in items) for kind in KINDS}
         self.per_epoch = max(1, round(len(items) / size))
         self.steps = self.per_epoch * epochs
-        if items and not any(self._weight(kind, 0) * self.counts[kind] for kind in KINDS):
-            raise ValueError("mixture: every weight of a pool that has studies is 0, wanted one above")
+        check_weights(self.counts, self.start, self.end)
         self._check_families()
 
     def _check_families(self) -> None:
-        known = ", ".join(sorted(self._families))
-        for name in [*self.start.families, *self.end.families] if self._families else []:
-            if name not in self._families:
-                raise ValueError(f"mixture.families: found {name}, wanted one of {known}")
-        for step in (0, self.steps - 1) if self._families else ():
-            if not any(self._share(family, step) for family in self._families):
-                raise ValueError(f"mixture.families: every weight is 0, wanted one above of {known}")
+        known = sorted(self._families)
+        for name, mixture in (("mixture", self.start), ("mixture_end", self.end)) if known else ():
+            where = f"{name}.families: "
+            if unknown := sorted(set(mixture.families) - set(known)):
+                where += f"found {unknown[0]}, wanted one of {', '.join(known)}"
+                raise BadInput("no such family", where=where, next=f"mend its name in {name}")
+            if not any(mixture.families.get(family, 1.0) for family in known):
+                where += f"every weight is 0, wanted one above of {', '.join(known)}"
+                raise BadInput("a step would be empty", where=where, next=f"give one of these a weight in {name}")
 
     def batch(self, step: int) -> list[Taken]:
         """The step's studies, over all workers."""
@@ -132,6 +137,20 @@ class Sampler:
 
     def _between(self, start: float, end: float, step: int) -> float:
         return start + (end - start) * step / max(1, self.steps - 1)
+
+
+def check_weights(counts: Mapping[Kind, int], start: Mixture, end: Mixture) -> None:
+    """Raises BadInput where there are studies and a step has no pool of them to take.
+
+    A step's sum of weights lies between the first's and the last's, so it can be 0 at one of these only.
+    """
+    for name, mixture in (("mixture", start), ("mixture_end", end)):
+        if any(counts.values()) and not any(getattr(mixture, kind) * counts[kind] for kind in KINDS):
+            raise BadInput(
+                "a step would be empty",
+                where=f"{name}: found 0 for every pool that has studies, wanted one above",
+                next=f"give one of these a weight in {name}: {', '.join(kind for kind in KINDS if counts[kind])}",
+            )
 
 
 def micro_batches(rows: list[Row], tokens: int) -> Iterator[list[Row]]:

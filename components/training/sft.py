@@ -86,19 +86,22 @@ def train(checkpoint: Checkpoint, config: SftConfig, workers: Workers, saves: An
         rows = rows_of(sampler.batch(step), mine)
         loss, tokens = train_step(checkpoint, rows, list(trained.values()), optimiser, config, vocabulary, meter)
         position.step, position.tokens = step + 1, position.tokens + tokens
-        smooth = position.notes.get("loss", loss)
-        position.notes["loss"] = round(0.95 * smooth + 0.05 * loss, 6)
+        figures = {"loss": loss} if tokens else {}  # a step without rows has none, and 0 would be the best there is
+        if tokens:
+            smooth = position.notes.get("loss", loss)
+            position.notes["loss"] = round(0.95 * smooth + 0.05 * loss, 6)
         cost = meter.figures()
         if drawn:
-            told = {"loss": loss, "lr": optimiser.param_groups[0]["lr"], "tokens": position.tokens}
-            drawn.log(step + 1, told | cost)
+            told = {"lr": optimiser.param_groups[0]["lr"], "tokens": position.tokens}
+            drawn.log(step + 1, figures | told | cost)
         if (step + 1) % 20 == 0 or step + 1 == sampler.steps:
             saves.say(
-                f"sft {step + 1}/{sampler.steps} loss {position.notes['loss']:.4f} {time.monotonic() - began:.0f}s",
+                f"sft {step + 1}/{sampler.steps} loss {position.notes.get('loss', math.nan):.4f}"
+                f" {time.monotonic() - began:.0f}s",
             )
         if (step + 1) % config.save_every == 0 or step + 1 == sampler.steps:
             state = progress.snapshot(trained, optimiser, keep=workers.rank == 0)
-            saves.save(partial(state.write, position=position), {"loss": loss}, first=workers.rank == 0)
+            saves.save(partial(state.write, position=position), figures, first=workers.rank == 0)
     if drawn:
         drawn.close()
     return position
@@ -118,11 +121,14 @@ def train_step(
     vocabulary: Any,
     meter: Meter | None = None,
 ) -> tuple[float, float]:
-    """One optimiser step; (token-mean loss, trained tokens), both over all workers."""
+    """One optimiser step; (token-mean loss, trained tokens), both over all workers. Nothing moves, moments neither,
+    where no worker has a token to train: then both are 0."""
     meter = meter or Meter(checkpoint.vlm)
     device = next(checkpoint.vlm.parameters()).device
     mine = sum(sum(branch.trained) for row in rows for branch in row.branches)
     (tokens,) = total(mine)
+    if not tokens:
+        return 0.0, 0.0
     share = 0.0
     for micro in in_step(micro_batches(rows, config.micro_tokens), trained, vocabulary):
         with meter("data"):

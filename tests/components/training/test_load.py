@@ -8,8 +8,9 @@ import pytest
 
 from components.training.drawing import Answerable
 from components.training.examples import examples
-from components.training.load import load_of
+from components.training.load import Load, load_of
 from components.training.rl_config import RlConfig
+from components.training.sampler import Mixture
 from components.training.shapes import shape_of
 from model.imaging import shards
 from model.interface.errors import BadInput
@@ -18,6 +19,8 @@ from model.vlm.room import crop_tokens
 from tests.components.training.test_estimate import rl, root, sft
 
 __all__ = ["root"]
+
+FLAT, DEEP = Mixture(volumes=0), Mixture(images=0)
 
 
 def test_steps_and_tokens_are_those_of_the_run(root: Path) -> None:
@@ -29,6 +32,47 @@ def test_steps_and_tokens_are_those_of_the_run(root: Path) -> None:
     # this tokenizer knows 700 tokens and needs more of them than a real one: words are counted by characters
     shown = 6 * sum(sum(row.shared.is_picture) for row in rows) / len(rows)
     assert shown < load.a_step < 6 * sum(map(len, rows)) / len(rows)
+
+
+def test_a_step_is_counted_as_the_mixture_takes_it(root: Path) -> None:
+    """Between start and end the mean; of a family of half the weight, half as much is asked."""
+    contract = shape_of(root / "base").contract
+    even = load_of(contract, sft(root))
+    flat, deep = load_of(contract, sft(root, mixture=FLAT)), load_of(contract, sft(root, mixture=DEEP))
+    assert flat.a_step < even.a_step < deep.a_step
+    assert flat.a_step + deep.a_step == pytest.approx(2 * even.a_step)  # as many images as volumes
+    assert flat.longest < even.longest == deep.longest
+    turned = load_of(contract, sft(root, mixture=DEEP, mixture_end=FLAT))
+    assert turned.a_step == pytest.approx(even.a_step)
+    assert turned.longest == even.longest
+    assert flat.kept == even.kept  # all is read, whatever is taken
+
+
+def test_a_family_is_counted_as_often_as_it_is_asked(root: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    told = shards.read_questions(data, "train")
+    shards.write_questions(data, "train", [*told, *(replace(q, id=f"{q.id}-size", family="size") for q in told)])
+    contract = shape_of(root / "base").contract
+
+    def load(weight: float) -> Load:
+        return load_of(contract, sft(root, data=data, mixture=Mixture(families={"size": weight})))
+
+    whole, half, none = load(1.0), load(0.5), load(0.0)
+    assert none.trained == pytest.approx(whole.trained / 2)
+    assert half.trained == pytest.approx(whole.trained * 3 / 4)
+    assert none.row == pytest.approx(load_of(contract, sft(root)).row)
+    assert none.longest < half.longest == whole.longest
+
+
+@pytest.mark.parametrize("end", [DEEP, Mixture(images=0, volumes=0, text=0)])
+def test_a_mixture_that_comes_to_nothing_is_refused(root: Path, tmp_path: Path, end: Mixture) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    shards.write_questions(data, "train", [q for q in shards.read_questions(data, "train") if q.dimension == 2])
+    with pytest.raises(BadInput, match="a step would be empty") as refused:
+        load_of(shape_of(root / "base").contract, sft(root, data=data, mixture=FLAT, mixture_end=end))
+    assert refused.value.where.startswith("mixture_end: found 0")
 
 
 def test_a_run_keeps_its_pictures_beside_its_model_only_without_a_gpu(root: Path) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from components.training.sampler import KINDS, Item, Kind, Mixture, Sampler, Taken
+from model.interface.errors import BadInput
 
 
 def items(images: int = 9, volumes: int = 5, text: int = 0) -> list[Item]:
@@ -99,9 +100,20 @@ def test_a_family_of_no_weight_takes_no_empty_row() -> None:
     assert Counter(one.place for one in taken(made)) == dict.fromkeys(range(0, 12, 3), 2)
 
 
-def test_nothing_to_take_is_said() -> None:
-    with pytest.raises(ValueError, match="mixture: every weight of a pool that has studies is 0"):
-        sampler(items(3, 0), start=Mixture(images=0.0))
+@pytest.mark.parametrize(
+    ("start", "end", "named"),
+    [
+        (Mixture(images=0), None, "mixture:"),
+        (Mixture(volumes=0), Mixture(images=0), "mixture_end:"),
+        (Mixture(), Mixture(images=0, volumes=0, text=0), "mixture_end:"),
+    ],
+)
+def test_nothing_to_take_is_said(start: Mixture, end: Mixture | None, named: str) -> None:
+    """At whichever end of the run it would be."""
+    with pytest.raises(BadInput, match="a step would be empty") as refused:
+        sampler(items(3, 0), start=start, end=end)
+    assert refused.value.where.startswith(named)
+    assert refused.value.next.endswith(": images")
 
 
 @pytest.mark.parametrize(
@@ -114,8 +126,10 @@ def test_nothing_to_take_is_said() -> None:
     ],
 )
 def test_families_that_nobody_could_mean_are_said(told: dict, complaint: str) -> None:
-    with pytest.raises(ValueError, match=f"mixture.families: {complaint}"):
+    with pytest.raises(BadInput) as refused:
         sampler(items(), **told)
+    named = "mixture" if "start" in told else "mixture_end"
+    assert refused.value.where == f"{named}.families: {complaint}"
 
 
 def test_the_order_is_the_one_the_published_checkpoints_were_made_in() -> None:

@@ -106,6 +106,43 @@ def test_a_gradient_that_is_not_finite_is_never_applied(small: SftConfig) -> Non
     assert all(torch.equal(p, kept) for p, kept in zip(trained, before, strict=True))
 
 
+def test_a_step_without_rows_moves_nothing(small: SftConfig) -> None:
+    """Neither weights nor moments, by decay or what went before; two workers as one."""
+    for found in (_moved_by_nothing(0, small), *workers.run(_moved_by_nothing, 2, small)):
+        assert found == (False, (0, 0))
+
+
+def _moved_by_nothing(rank: int, config: SftConfig) -> tuple[bool, tuple[float, float]]:
+    checkpoint = folders.load(config.base)
+    trained = list(tuned(checkpoint, config).values())
+    optimiser = torch.optim.AdamW(trained, 0.1)
+    _, mine = examples(config.data, "train", checkpoint)
+    train_step(checkpoint, [mine[0].row([0])], trained, optimiser, config, checkpoint.vocabulary)
+    before = [p.detach().clone() for p in trained], [optimiser.state[p]["exp_avg"].clone() for p in trained]
+    found = train_step(checkpoint, [], trained, optimiser, config, checkpoint.vocabulary)
+    after = [p.detach() for p in trained], [optimiser.state[p]["exp_avg"] for p in trained]
+    pairs = [pair for kept, now in zip(before, after, strict=True) for pair in zip(kept, now, strict=True)]
+    return not all(torch.equal(a, b) for a, b in pairs), found
+
+
+def test_a_step_without_rows_has_no_loss(small: SftConfig, tmp_path: Path) -> None:
+    """Not in the mean, and not as the best there is."""
+    seen: list[dict[str, float]] = []
+
+    class Heard(FolderSaves):
+        def save(self, write, metrics, *, first):
+            seen.append(metrics)
+            super().save(write, metrics, first=first)
+
+    config = small.model_copy(update={"studies": 1, "epochs": 1})
+    position = train(folders.load(config.base), config, Workers(), Heard(tmp_path), None)
+    assert position.step == len(seen) == 12
+    losses = [metrics["loss"] for metrics in seen if metrics]
+    assert 0 < len(losses) < 12
+    assert all(loss > 0 for loss in losses)
+    assert min(losses) - 1e-3 < position.notes["loss"] < max(losses) + 1e-3
+
+
 def test_every_worker_holds_its_own_and_together_they_hold_all(small: SftConfig) -> None:
     checkpoint = folders.load(small.base)
     items, alone = examples(small.data, "train", checkpoint)

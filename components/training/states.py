@@ -28,9 +28,12 @@ class States:
         self.folder, self.keep, self.best = folder, keep, best
 
     def write(self, fill: Callable[[Path], None], figures: Mapping[str, float]) -> Path:
-        """fill: writes a state into a folder. Raises BadInput where the figure of the best isn't among the figures."""
-        if self.best and self.best[0] not in figures:
-            where = f"best, found {self.best[0]}, wanted one of {', '.join(sorted(figures)) or 'none: there are none'}"
+        """fill: writes a state into a folder. Raises BadInput where the figure of the best isn't among the figures.
+
+        Without any figures, as behind a step that trained nothing, it is kept and is never the best.
+        """
+        if self.best and figures and self.best[0] not in figures:
+            where = f"best, found {self.best[0]}, wanted one of {', '.join(sorted(figures))}"
             raise BadInput("no state can be the best", where=where, next="name one of these, or leave best out")
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(f"{PART}*"):

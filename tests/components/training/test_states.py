@@ -19,15 +19,16 @@ from model.interface.errors import BadInput, Integrity
 FILES = (progress.WEIGHTS, progress.OPTIMISER, progress.RANDOM, progress.POSITION, MANIFEST)
 
 
-def write(states: States, step: int, loss: float = 0.0) -> Path:
+def write(states: States, step: int, loss: float | None = 0.0) -> Path:
     net = nn.Linear(64, 64)
     with torch.no_grad():
         net.weight.fill_(step)
     optimiser = torch.optim.AdamW(net.parameters(), lr=0.0)
     net(torch.ones(1, 64)).sum().backward()
     optimiser.step()
+    figures = {} if loss is None else {"loss": loss}
     return states.write(
-        lambda folder: progress.write(folder, dict(net.named_parameters()), optimiser, Position(step)), {"loss": loss}
+        lambda folder: progress.write(folder, dict(net.named_parameters()), optimiser, Position(step)), figures
     )
 
 
@@ -51,6 +52,15 @@ def test_a_best_by_a_figure_that_is_not_there_is_refused_at_the_first_state(tmp_
         write(States(tmp_path / "states", best=("nope", "max")), 1)
     assert refused.value.where == "best, found nope, wanted one of loss"
     assert not (tmp_path / "states").exists()
+
+
+def test_a_state_behind_a_step_that_trained_nothing_is_kept_and_never_the_best(tmp_path: Path) -> None:
+    states = States(tmp_path, keep=2, best=("loss", "min"))
+    for step, loss in enumerate([None, 2.0, 1.0, None], 1):
+        write(states, step, loss)
+    assert steps(states) == [3, 4]
+    assert progress.step_of(states.chosen() or tmp_path) == 3
+    assert progress.step_of(states.last() or tmp_path) == 4
 
 
 @pytest.mark.parametrize("file", FILES)

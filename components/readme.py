@@ -28,6 +28,7 @@ ROWS = {
     "accuracy": "accuracy",
     "… guessing the usual answer": "baseline_majority",
     "… the same checkpoint on a blank picture": "baseline_blank",
+    "… of what only a crop shows": "fine_accuracy",
     "IoU of localisation boxes": "localisation_iou",
     "IoU of lesion boxes, any family": "lesion_iou",
     "IoU of all boxes": "box_iou",

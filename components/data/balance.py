@@ -20,13 +20,13 @@ ANY_KIND = re.compile("|".join(KINDS))
 def balance(
     questions: list[Question], wanted: int, random: np.random.Generator, *, level: bool = True
 ) -> list[Question]:
-    """At most `wanted` of them, families alike, in the order given.
+    """At most `wanted` of them, families alike (the fine ones of each count as another), in the order given.
 
     level: make the answers of a wording equally frequent; without it only the families are evened out.
     """
-    by_family: dict[str, list[Question]] = defaultdict(list)
+    by_family: dict[tuple[str, bool], list[Question]] = defaultdict(list)
     for same in _groups(questions, _wording).values():
-        by_family[same[0].family] += _levelled(same, random) if level else same
+        by_family[same[0].family, same[0].fine] += _levelled(same, random) if level else same
     queues = [_mixed(family, random) for family in by_family.values()]
     kept: list[Question] = []
     while len(kept) < wanted and any(queues):

@@ -71,7 +71,7 @@ def make(task: Task) -> Made:
     """A head's studies, and more questions about them than are wanted."""
     random = np.random.default_rng([task.seed, SPLITS.index(task.split), task.number])
     name = f"{task.split}-{task.number:03d}"
-    head = studies.make_head(random, name, task.split, task.subject, task.contrasts, task.grid)
+    head = studies.make_head(random, name, task.split, task.subject, task.contrasts, task.grid, centres=True)
     told = [studies.whole(head)] if task.volume else []
     told += studies.slices(random, head, task.slices)
     return _asked(told, task.ask, random)

@@ -81,6 +81,8 @@ def paint(
         image[lesion.core] = core + lesion_texture * grain[lesion.core]
         if KINDS[lesion.kind].ring and contrast in NECROSIS:
             image[depth(lesion.core, spacing_mm) > NECROSIS_DEPTH_MM] = NECROSIS[contrast]
+        if lesion.centre is not None and lesion.toned:
+            image[lesion.centre] = KINDS[lesion.kind].centre[contrast] + lesion_texture * grain[lesion.centre]
     image = ndi.gaussian_filter(image, random.uniform(0.55, 0.8))  # partial volume, point spread
     if contrast == "CT":
         noise = ndi.gaussian_filter(random.standard_normal(labels.shape, dtype=np.float32), 0.5)

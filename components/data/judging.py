@@ -4,11 +4,13 @@ import numpy as np
 
 from components.data.labels import ENVELOPE, NAMES
 from components.data.lesions import KINDS
-from components.data.view import GAP_MM, SIZE_RATIO, Draft, View, is_sided, twin, with_article
+from components.data.view import GAP_MM, SIZE_RATIO, Draft, Thing, View, is_sided, twin, with_article
 from model.interface.question import Remark
 
 SIDES = (("left", "right"), ("behind", "in front of"), ("below", "above"))
 """By axis (RAS+): what lies at the lower and at the higher coordinate."""
+
+ONE, SEVERAL = "There is one.", "There are several."
 
 # Existence verification
 
@@ -23,6 +25,15 @@ def lesion_there(view: View) -> Draft | None:
         return None
     name = absent[view.random.integers(len(absent))]
     return Draft(f"Is there {with_article(name)}?", "No", ("Yes",), (Remark(f"No {name} is seen."),))
+
+
+def tone_there(view: View) -> Draft | None:
+    lesion = _of_known_tone(view)
+    if lesion is None:
+        return None
+    right, wrong, told = ("Yes", "No", SEVERAL) if lesion.toned else ("No", "Yes", "No other tone is seen.")
+    rationale = (lesion.said(), Remark(told))
+    return Draft(f"Is another tone seen in {lesion.the}?", right, (wrong,), rationale, fine=True)
 
 
 def structure_there(view: View) -> Draft | None:
@@ -126,11 +137,25 @@ def kind(view: View) -> Draft | None:
     return Draft("What kind of lesion is seen?", lesion.name, (*wrong, "none"), rationale)
 
 
+def tone(view: View) -> Draft | None:
+    """Too fine for the picture of a whole study: a crop from the source shows it."""
+    lesion = _of_known_tone(view)
+    if lesion is None:
+        return None
+    right, wrong, told = ("several", "one", SEVERAL) if lesion.toned else ("one", "several", ONE)
+    rationale = (lesion.said(), Remark(told))
+    return Draft(f"Is {lesion.the} of one tone or several?", right, (wrong,), rationale, fine=True)
+
+
+def _of_known_tone(view: View) -> Thing | None:
+    return view.one([lesion for lesion in view.lesions if lesion.toned is not None])
+
+
 def number(view: View) -> Draft | None:
     """One piece or more of a kind that may come in several."""
     lesion = view.one([lesion for lesion in view.lesions if KINDS[lesion.name].near_ventricle])
     if lesion is None:
         return None
     right, wrong = ("one", "several") if lesion.count == 1 else ("several", "one")
-    rationale = (lesion.said(), Remark(f"There is {right}." if right == "one" else "There are several."))
+    rationale = (lesion.said(), Remark(ONE if right == "one" else SEVERAL))
     return Draft(f"Is there one {lesion.name} or several?", right, (wrong,), rationale)

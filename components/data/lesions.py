@@ -3,7 +3,7 @@
 A lesion is asked about only where it can be seen: `contrast_to_noise` of 2 or more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -29,22 +29,30 @@ class Kind:
     """Necrotic centre inside an enhancing ring, on T1 and CT."""
     near_ventricle: bool = False
     """Three to seven foci within about 8 mm of a lateral ventricle."""
+    centre: dict[str, float] = field(default_factory=dict[str, float])
+    """Contrast -> level of a centre of another tone: liquid in a haemorrhage, blood in an infarct, soft tissue in a
+    shell of calcium, death within a mass. Contrasts where it would not stand out, or where every centre differs, are
+    left out."""
 
 
 # fmt: off
 KINDS = {
     "haemorrhage": Kind(
         {"CT": (65, 18), "T1": (.70, .50), "T2": (.25, .85), "FLAIR": (.30, .85), "DWI": (.20, .50)},
-        (8, 20), ("putamen", "thalamus", "white matter"), rim_mm=3),
+        (8, 20), ("putamen", "thalamus", "white matter"), rim_mm=3,
+        centre={"CT": 12, "T1": .25, "T2": .90, "FLAIR": .85}),
     "infarct": Kind(
         {"CT": (12, None), "T1": (.28, None), "T2": (.90, None), "FLAIR": (.25, .85), "DWI": (.95, None)},
-        (9, 20), ("putamen", "white matter"), rim_mm=3),
+        (9, 20), ("putamen", "white matter"), rim_mm=3,
+        centre={"CT": 65, "T1": .75, "T2": .35, "FLAIR": .80}),
     "enhancing mass": Kind(
         {"CT": (55, 18), "T1": (1.05, .50), "T2": (.65, .90), "FLAIR": (.60, .95), "DWI": (.75, .55)},
-        (10, 20), ("white matter",), rim_mm=7, ring=True),
+        (10, 20), ("white matter",), rim_mm=7, ring=True,
+        centre={"T2": .95, "FLAIR": .15}),
     "calcification": Kind(
         {"CT": (180, None), "T1": (.30, None), "T2": (.12, None), "FLAIR": (.15, None), "DWI": (.05, None)},
-        (5, 10), ("pallidum", "thalamus", "cerebellar white matter", "white matter")),
+        (5, 10), ("pallidum", "thalamus", "cerebellar white matter", "white matter"),
+        centre={"CT": 30, "T1": .80, "T2": .60, "FLAIR": .65}),
     "white matter lesion": Kind(
         {"CT": (19, None), "T1": (.62, None), "T2": (.80, None), "FLAIR": (.95, None), "DWI": (.65, None)},
         (4, 7.5), ("white matter",), near_ventricle=True),
@@ -56,6 +64,11 @@ KINDS = {
 NECROSIS = {"T1": 0.35, "CT": 14.0}
 """Level of the dead centre of a ring mass."""
 NECROSIS_DEPTH_MM = 4.0
+CENTRE_FROM = 0.55
+"""How deep a centre of another tone begins, in parts of the lesion's greatest depth: too small a thing to be told from
+its picture at the resolution a whole study is shown at, and plain to see in a crop from the source."""
+CENTRE_SHARE = 0.5
+"""Of lesions whose kind may have one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +78,10 @@ class Lesion:
     """bool (x, y, z): what is counted, boxed and asked about."""
     rim: np.ndarray
     """bool (x, y, z): oedema around it."""
+    centre: np.ndarray | None = None
+    """bool (x, y, z), part of the core: what is or could be of another tone; None where that is no question."""
+    toned: bool = False
+    """Whether it is."""
 
 
 def draw(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray, kinds: list[str]) -> list[Lesion]:
@@ -79,6 +96,16 @@ def draw(random: np.random.Generator, labels: np.ndarray, spacing_mm: np.ndarray
         if core.any():
             found.append(Lesion(name, core, rim & ~core))
     return found
+
+
+def with_centre(random: np.random.Generator, lesion: Lesion, contrast: str, spacing_mm: np.ndarray) -> Lesion:
+    """The lesion with a centre, by chance of another tone; unchanged where its kind can't have one in the contrast."""
+    if contrast not in KINDS[lesion.kind].centre:
+        return lesion
+    centre, here = np.zeros_like(lesion.core), _bounding(lesion.core, 1)
+    deep = depth(lesion.core[here], spacing_mm)
+    centre[here] = deep > CENTRE_FROM * deep.max()
+    return replace(lesion, centre=centre, toned=bool(random.random() < CENTRE_SHARE))
 
 
 def contrast_to_noise(image: np.ndarray, labels: np.ndarray, lesion: Lesion, spacing_mm: np.ndarray) -> float:

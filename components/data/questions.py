@@ -5,7 +5,7 @@
     existence verification   a kind of lesion that is plain to see, or not painted at all
     size comparison          the larger of two, by a quarter at least
     spatial relationship     centroids at least 10 mm apart along the axis asked about
-    lesion analysis          kind, number
+    lesion analysis          kind, number, and where it is known whether the lesion is of one tone
 
 Left and right are the patient's. Wording is short and of few words. Most questions are about lesions:
 where a structure lies can be guessed without looking, where a lesion lies can't.
@@ -26,14 +26,20 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
     "spatial relationship": (judging.relation,),
     "lesion analysis": (judging.kind, judging.kind, judging.kind, judging.number),
 }
+FINE: dict[str, tuple[Maker, ...]] = {
+    "existence verification": (judging.tone_there,) * 3,
+    "lesion analysis": (judging.tone,) * 8,
+}
+"""As well, in scenes with a lesion whose tone is known."""
 
 
 def ask(scene: Scene, n: int, random: np.random.Generator) -> list[Question]:
     """Up to n different questions; families take turns, in an order drawn for the scene."""
     view, made, order = View(scene, random), {}, random.permutation(len(FAMILIES))
+    known = any(lesion.toned is not None for lesion in scene.lesions)
     for turn in range(6 * n):
         family = FAMILIES[order[turn % len(FAMILIES)]]
-        makers = MAKERS[family]
+        makers = (*MAKERS[family], *(FINE.get(family, ()) if known else ()))
         draft = next(filter(None, (makers[k](view) for k in random.permutation(len(makers)))), None)
         if draft and draft.text not in made:
             made[draft.text] = _question(draft, family, f"{scene.study}-{len(made)}", scene, random)
@@ -59,6 +65,7 @@ def _question(draft: Draft, family: str, name: str, scene: Scene, random: np.ran
         contrast=scene.contrast,
         rationale=draft.rationale,
         laterality=draft.laterality,
+        fine=draft.fine,
         licence=scene.licence,
         provenance=scene.provenance,
     )

@@ -14,6 +14,8 @@ class Seen:
     """bool (x, y, z), the study's grid."""
     cnr: float
     """Contrast to noise, measured on what a model is shown."""
+    toned: bool | None = None
+    """Whether its centre is plainly of another tone in the stored study; None where that is in doubt or not known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,8 @@ LEAST_SEEN = {2: 12, 3: 12}
 structures need (`view.LEAST_MM`), or few calcifications would be left; a crop shows them four times finer."""
 LEAST_PIECE_MM = {2: 19.0, 3: 105.0}
 """Area (mm²) or volume (mm³) below which a separate piece is neither counted nor boxed: 4 pixels or 2 voxels."""
+LEAST_CENTRE_MM = {2: 19.0, 3: 105.0}
+"""Area or volume of a centre of another tone below which nothing is asked about it."""
 FAR_MM = 1e4
 """To the neighbours that a single slice does not have."""
 INNER = (0.15, 0.85)
@@ -75,14 +77,24 @@ Told = tuple[Study, Scene]
 
 
 def make_head(
-    random: np.random.Generator, name: str, split: str, subject: Subject, among: tuple[str, ...], grid: heads.Grid
+    random: np.random.Generator,
+    name: str,
+    split: str,
+    subject: Subject,
+    among: tuple[str, ...],
+    grid: heads.Grid,
+    *,
+    centres: bool = False,
 ) -> Head:
-    """among: contrasts, one of which is drawn."""
+    """among: contrasts, one of which is drawn. centres: lesions may have one of another tone; all else is the same."""
     contrast = among[random.integers(len(among))]
     count = int(random.choice(len(LESIONS_A_HEAD), p=LESIONS_A_HEAD))
     kinds = contrasts.kinds_to_show(random, contrast, count)
     labels, _ = heads.warp(random, subject, grid)
     drawn = lesions.draw(random, labels, grid.spacing_mm, kinds)
+    if centres:
+        apart = random.spawn(1)[0]
+        drawn = [lesions.with_centre(apart, lesion, contrast, grid.spacing_mm) for lesion in drawn]
     stripped = contrasts.modality_of(contrast) == "MR" and bool(random.random() < STRIPPED)
     image = contrasts.paint(random, labels, drawn, contrast, grid.spacing_mm, stripped=stripped)
     return Head(name, subject, split, contrast, grid, labels, drawn, _stored(image, labels, contrast))
@@ -110,7 +122,10 @@ def one_slice(head: Head, plane: str, index: int) -> Told:
     affine = head.grid.affine
     affine[:3, 3] += affine[:3, axis] * index
     volume = Volume(head.voxels[cut], affine, contrasts.modality_of(head.contrast), True, plane)
-    here = [Lesion(lesion.kind, lesion.core[cut], lesion.rim[cut]) for lesion in head.lesions]
+    here = [
+        Lesion(it.kind, it.core[cut], it.rim[cut], None if it.centre is None else it.centre[cut], it.toned)
+        for it in head.lesions
+    ]
     # a neighbouring slice shines through
     touching = frozenset(lesion.kind for lesion in head.lesions if (lesion.core[near] | lesion.rim[near]).any())
     return _told(head, f"{head.name}-{plane}-{index}", volume, head.labels[cut], here, touching)
@@ -207,7 +222,7 @@ def _seen(volume: Volume, labels: np.ndarray, here: list[Lesion]) -> Iterator[Se
             continue
         cnr = _contrast(prepared, brain, lesion, shown)
         if cnr >= lesions.VISIBLE_CNR:
-            yield Seen(lesion.kind, core, cnr)
+            yield Seen(lesion.kind, core, cnr, _toned(prepared, lesion, core))
 
 
 def _contrast(prepared: Prepared, brain: np.ndarray, lesion: Lesion, shown: np.ndarray) -> float:
@@ -222,6 +237,25 @@ def _contrast(prepared: Prepared, brain: np.ndarray, lesion: Lesion, shown: np.n
         twin = Lesion(lesion.kind, shown, left_out)
         found.append(lesions.contrast_to_noise(picture, brain.astype(np.uint8), twin, _pitch_mm(prepared)))
     return max(found)
+
+
+def _toned(prepared: Prepared, lesion: Lesion, core: np.ndarray) -> bool | None:
+    """Whether its centre is of another tone, plain to see in the source voxels as a crop shows them.
+
+    None as well where such a centre would be too small: size must not tell.
+    """
+    volume = prepared.volume
+    if lesion.centre is None or lesion.centre.sum() * _voxel_mm(volume) < LEAST_CENTRE_MM[volume.dimension]:
+        return None
+    if not lesion.toned:
+        return False
+    edge = core & ~np.asarray(ndi.binary_dilation(lesion.centre), bool)
+    if not edge.any():
+        return None
+    shown = np.clip(volume.voxels.astype(np.float32), *prepared.windows[0])
+    inner, outer = np.median(shown[lesion.centre]), np.median(shown[edge])
+    spread = 1.4826 * np.median(np.abs(shown[edge] - outer))
+    return True if abs(inner - outer) >= lesions.VISIBLE_CNR * (spread + 1e-6) else None
 
 
 def _large_pieces(core: np.ndarray, volume: Volume) -> np.ndarray:

@@ -44,6 +44,8 @@ class Thing:
     """Of a lesion: the structure most of it is in, "" where that is in doubt."""
     count: int = 1
     """Separate pieces of a lesion."""
+    toned: bool | None = None
+    """Of a lesion: whether its centre is of another tone, None where that is in doubt."""
 
     @property
     def the(self) -> str:
@@ -82,7 +84,7 @@ class View:
             inside = np.bincount(self.scene.labels[where][core], minlength=len(NAMES))
             host = NAMES[int(inside.argmax())] if inside.max() > HOST_SHARE * inside.sum() else ""
             thing = self._thing(seen.kind, core, where, "lesion")
-            found.append(replace(thing, host=host, count=pieces(core)[1]))
+            found.append(replace(thing, host=host, count=pieces(core)[1], toned=seen.toned))
         return found
 
     def named(self, name: str) -> Thing | None:
@@ -113,6 +115,7 @@ class Draft:
     rationale: tuple[Remark, ...]
     laterality: bool = False
     regions: tuple[Box, ...] = ()
+    fine: bool = False
 
 
 Maker = Callable[[View], Draft | None]

@@ -21,6 +21,7 @@ LOCALISING = ("structure localisation", "spatial localisation")
 
 METRICS = (
     "accuracy",
+    "fine_accuracy",
     "open_exact",
     "open_f1",
     "answered",
@@ -87,6 +88,7 @@ def score(
     answered = trace.answer.choice is not None if question.options else bool(beside_choice(trace.answer))
     counts = {
         "accuracy": right,
+        "fine_accuracy": right if question.fine else NOTHING,
         **_open(question, trace),
         "answered": (float(answered), 1),
         "accuracy_answered": right if answered else NOTHING,

@@ -32,6 +32,7 @@ TABLE = {
     "accuracy": "accuracy",
     "baseline_majority": "… by the majority answer",
     "baseline_blank": "… on a blank picture",
+    "fine_accuracy": "… of what only a crop shows",
     "localisation_iou": "IoU, localisation",
     "lesion_iou": "IoU, lesions",
     "box_iou": "IoU, all boxes",

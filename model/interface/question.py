@@ -61,6 +61,8 @@ class Question:
     provenance: str = ""
     reply: str = ""
     """The right answer of an open question, in words; may hold {0}, {1}, … as `text` does."""
+    fine: bool = False
+    """True when what is asked is too fine for the picture of the whole study: only a crop from the source shows it."""
 
     def __post_init__(self) -> None:
         if len(self.options) == 1 or len(self.options) > len(ascii_uppercase):
@@ -76,7 +78,8 @@ class Question:
         return None if self.answer is None else ascii_uppercase[self.answer]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """`fine` is told where it is so: sets written before it was there keep their bytes."""
+        return {name: value for name, value in asdict(self).items() if name != "fine" or value}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Question":

@@ -7,20 +7,24 @@ branches of one row, so that a volume's 600 tokens of pictures are paid for once
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from components.data.corpus import CLOSER_SPLIT
 from components.training.base.attention import Look, Watch
 from components.training.base.lessons import Lesson, Teacher
 from components.training.base.scenes import Scene
 from components.training.base.tower import LEAST_IN_PATCH, patch_counts
+from components.training.examples import Example, examples
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.grammar import THINK_CLOSE
 from model.learning.packing import Packed, Row, pack
+from model.vlm.checkpoint import Checkpoint
 from model.vlm.forward import embed, hidden, logits
 from model.vlm.tokens import Strip, Vocabulary, ask, open_study
 from model.vlm.tower import encode_equal, grid_of
@@ -204,6 +208,12 @@ class Drills:
         self.missed[kind] += MEMORY * ((not right) - self.missed[kind])
 
 
+def look_closer_at(folder: Path, checkpoint: Checkpoint) -> tuple[list[Example], list[Example]]:
+    """(images, volumes) of a corpus's `closer/` with the teacher's rationales and crops, encoded once."""
+    found = examples(folder, CLOSER_SPLIT, checkpoint)[1].values()
+    return [one for one in found if one.dimension == 2], [one for one in found if one.dimension == 3]
+
+
 def drill_rows(drawn: Sequence[tuple[Taught, Lesson]], vocabulary: Vocabulary) -> list[tuple[Row, list[Look]]]:
     """Rows without pictures, a dozen drills each. A drill's tokens together count 1."""
     rows = []
@@ -300,11 +310,13 @@ def teach(
     by_need: bool = False,
     boxing: float = BOXING,
     watched: Mapping[str, Any] = WATCHED,
+    closer: tuple[Sequence[Example], Sequence[Example]] = ((), ()),
+    close: tuple[int, int] = (0, 0),
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """rows, lessons, drills: (images, volumes) a step; drilled, by_need: which drills, see `Drills`.
+    """rows, lessons, drills, closer, close: (images, volumes) a step; drilled, by_need: which drills, see `Drills`.
 
-    boxing: weight of the loss of that name; watched: layer and heads taught to look.
+    boxing: weight of the loss of that name; watched: layer and heads taught to look; close: how many of `closer`.
 
     The tower must be frozen.
     """
@@ -322,6 +334,11 @@ def teach(
             seen |= {f"{name}_{dimension}": value for name, value in school.look_up(some, k).items()}
         drawn = [(some, *one) for some, n in zip(kinds, drills, strict=True) for one in some.draw(n, random)]
         seen |= {f"{name}_drill": value for name, value in school.conclude(drawn).items()} if drawn else {}
+        for pool, n, dimension in zip(closer, close, ("2d", "3d"), strict=True):
+            few = [pool[i] for i in random.integers(0, len(pool), n)] if pool else []
+            seen |= (
+                {f"{name}_closer_{dimension}": value for name, value in school.look_closer(few).items()} if few else {}
+            )
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
             part.step()
@@ -364,6 +381,13 @@ class School:
         (parts["loss"] + LOOKING * parts["looking"] + self.boxing * parts["reading"]).backward()
         return {"right": share(right)} | {name: part.item() for name, part in parts.items()}
 
+    def look_closer(self, some: Sequence[Example]) -> dict[str, float]:
+        """Whole rationales, with what their boxes show injected. "letter": the right ones, told by the crops alone."""
+        packed = pack([example.row(range(len(example.branches))) for example in some], 128)
+        losses, right = token_losses(self.vlm, packed, self.vocabulary, self.number_ids)
+        losses.mean().backward()
+        return {"loss": losses.mean().item(), "right": share(right), "letter": share(right[self.letters(packed)])}
+
     def conclude(self, drawn: Sequence[tuple[Drills, int, Taught, Lesson]]) -> dict[str, float]:
         """Drills, marked. "letter": the right letters among those that follow a given rationale."""
         rows = drill_rows([(taught, lesson) for _, _, taught, lesson in drawn], self.vocabulary)
@@ -375,10 +399,14 @@ class School:
         taught = [sum(branch.trained) for row, _ in rows for branch in row.branches]
         for (drills, kind, _, _), told in zip(drawn, right.split(taught), strict=True):
             drills.marked(kind, bool(told.all()))
-        row, column = packed.target.unbind(1)
-        letter = packed.ids[row, column - 1] == self.vocabulary.id(THINK_CLOSE)
+        letter = self.letters(packed)
         seen = {"loss": loss.item(), "looking": looking.item(), "right": share(right)}
         return seen | ({"letter": share(right[letter])} if letter.any() else {})
+
+    def letters(self, packed: Packed) -> Tensor:
+        """bool[T]: which trained tokens are letters of options."""
+        row, column = packed.target.unbind(1)
+        return packed.ids[row, column - 1] == self.vocabulary.id(THINK_CLOSE)
 
 
 def share(right: Tensor) -> float:

@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from components.data.corpus import CLOSER
 from components.stage import command
 from components.training.base import language, lessons, tower
-from components.training.base.language import encode_scenes, teach
+from components.training.base.language import encode_scenes, look_closer_at, teach
 from components.training.base.lessons import Teacher
 from components.training.base.scenes import Corpus, Scene
 from components.training.base.tower import crop_pool, pool_of, teach_tower
@@ -68,6 +69,10 @@ class BaseConfig(BaseModel):
     """Steps after those, with a third of the rows and drills of letters alone, by need."""
     letters: tuple[int, int] = (60, 24)
     """Such drills a step, from (images, volumes)."""
+    closer_steps: int = Field(default=300, ge=0)
+    """Steps after those, on what only a crop shows, beside as many other lessons and drills."""
+    closer: tuple[int, int] = (12, 3)
+    """Such (images, volumes) a step."""
     threads: int = Field(default=2, ge=1)
 
 
@@ -105,6 +110,7 @@ def run(config: BaseConfig) -> dict:
     vocabulary = Vocabulary(tokenizer)
     taught = [encode_scenes(vlm, scenes, corpus.names, contract, vocabulary, random) for scenes in (images, volumes)]
     show, drill = Progress("language", config.steps), Progress("letters", config.letter_steps)
+    closer = Progress("closer", config.closer_steps)
     lesson = partial(teach, vlm.train(), *taught, vocabulary, lr=config.lr, lessons=config.lessons, random=random)
     once(
         kept(config, corpus, contract, LANGUAGE, (tower, language, lessons)),
@@ -113,15 +119,18 @@ def run(config: BaseConfig) -> dict:
         show,
     )
     random.bit_generator.state = np.random.default_rng([config.seed, 3]).bit_generator.state  # wherever it stands
-    lesson(
-        steps=config.letter_steps,
+    later = partial(
+        lesson,
         rows=(config.rows[0] // 3, config.rows[1] // 3),
         drills=config.letters,
         drilled=("letter",),
         by_need=True,
         boxing=0.0,
-        report=drill,
     )
+    later(steps=config.letter_steps, report=drill)
+    unsaved = folders.Checkpoint(vlm, tokenizer, contract, "")
+    fine = look_closer_at(config.corpus / CLOSER, unsaved)
+    later(steps=config.closer_steps, closer=fine, close=config.closer, report=closer)
     vlm.requires_grad_(True)
     digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
     for file in config.corpus.glob("kept-*"):
@@ -133,6 +142,7 @@ def run(config: BaseConfig) -> dict:
         "parameters": vlm.num_parameters(),
         **show.smooth,
         **{f"letters.{name}": value for name, value in drill.smooth.items()},
+        **{f"closer.{name}": value for name, value in closer.smooth.items()},
     }
     write_text(config.results, json.dumps(metrics, indent=1) + "\n")
     return metrics

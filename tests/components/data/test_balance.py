@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -69,3 +70,12 @@ def test_the_kind_of_lesion_is_an_answer_only_where_it_is_asked():
     asked = question(0, "What kind of lesion is seen?", ("haemorrhage", "none"), 0, "lesion analysis")
     sized = question(1, "Which is larger, …?", ("haemorrhage", "left putamen"), 0, "size comparison")
     assert (answer_key(asked), answer_key(sized)) == ("haemorrhage", "lesion")
+
+
+def test_the_fine_questions_of_a_family_count_as_a_family_of_their_own():
+    plain = [
+        question(i, f"Is there a thing {i % 5}?", ("Yes", "No"), i // 5 % 2, "existence verification")
+        for i in range(60)
+    ]
+    fine = [replace(q, id=f"fine {q.id}", text=f"{q.text} Closer?", fine=True) for q in plain[:20]]
+    assert Counter(q.fine for q in kept([*plain, *fine], wanted=20)) == {False: 10, True: 10}

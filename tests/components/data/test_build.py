@@ -86,6 +86,9 @@ def test_the_metrics_count_what_is_in_the_shards(built):
 def test_a_corpus_is_the_same_bytes_with_one_worker_and_two(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "WORDED", 1)
     for workers in (1, 2):
-        corpus.build_corpus(tmp_path / str(workers), 4, 7, workers)
-    for name in ("images.npy", "labels.npy", "cores.npy", "studies.jsonl", "meta.json"):
+        corpus.build_corpus(tmp_path / str(workers), 4, 7, workers, closer=9)
+    for name in ("images.npy", "labels.npy", "cores.npy", "studies.jsonl", "meta.json", "closer/manifest.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    asked = shards.read_questions(tmp_path / "1" / corpus.CLOSER, corpus.CLOSER_SPLIT)
+    shown = {study.id for study in shards.read_studies(tmp_path / "1" / corpus.CLOSER, corpus.CLOSER_SPLIT)}
+    assert asked and all(question.fine and question.study in shown for question in asked)

@@ -79,6 +79,14 @@ def test_only_the_right_letter_is_right(letter: str, right: int, answered: int) 
     assert (counts["accuracy"][0], counts["answered"][0], counts["valid_format"][0]) == (right, answered, answered)
 
 
+@pytest.mark.parametrize(
+    ("fine", "letter", "counted"), [(True, "B", (1, 1)), (True, "A", (0, 1)), (False, "B", (0, 0))]
+)
+def test_what_only_a_crop_shows_is_counted_apart(fine: bool, letter: str, counted: tuple[int, int]) -> None:
+    counts = score(replace(question(), fine=fine), frame(), trace(letter=letter), "head").counts
+    assert counts["fine_accuracy"] == counted
+
+
 def test_localisation_is_the_boxes_of_two_families_and_a_lesion_counts_in_any() -> None:
     lesion, host = Remark("It is at", BOX, "lesion", "lesion"), Remark("in", BOX, "left thalamus", "own")
     asked = question(rationale=(lesion, host), family="lesion analysis")

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from components.data.corpus import CLOSER, CLOSER_SPLIT
 from components.training.base.scenes import Corpus
+from model.imaging import shards
+from model.imaging.shards import Study
+from model.imaging.volume import Volume
 from model.interface.boxes import Box
 from model.interface.contract import Contract
 from model.interface.question import Question, Remark
@@ -32,6 +36,32 @@ def corpus(folder: Path) -> Corpus:
     meta = {"names": NAMES, "first_lesion": FIRST_LESION, "affine": np.diag([2, 2, 4, 1]).tolist(), "wording": []}
     (folder / "meta.json").write_text(json.dumps(meta))
     return Corpus.open(folder)
+
+
+def closer(folder: Path) -> None:
+    """A corpus's closer/: the head as a volume and two fine questions about its mass."""
+    kept = Corpus.open(folder)
+    volume = Volume(np.ascontiguousarray(kept.arrays["images"][0]), kept.affine, "MR", True, "axial")
+    told = {"id": "near", "study": "near", "subject": "donor", "split": CLOSER_SPLIT, "dimension": 3, "fine": True}
+    said = Remark("The enhancing mass is at", MASS, "enhancing mass", "lesion")
+    kinds = (
+        ("lesion analysis", "Is the enhancing mass of one tone or several?", ("one", "several"), "There is one."),
+        (
+            "existence verification",
+            "Is another tone seen in the enhancing mass?",
+            ("No", "Yes"),
+            "No other tone is seen.",
+        ),
+    )
+    asked = [
+        Question(**told, family=family, text=text, options=options, answer=0, rationale=(said, Remark(last)))
+        for family, text, options, last in kinds
+    ]
+    (folder / CLOSER).mkdir()
+    study = Study("near", "donor", CLOSER_SPLIT, "T1", volume, "near", "", "")
+    shards.write_studies(folder / CLOSER, CLOSER_SPLIT, [study])
+    shards.write_questions(folder / CLOSER, CLOSER_SPLIT, asked)
+    shards.seal(folder / CLOSER)
 
 
 def row(name: str, plane: str, at: int, seen: list[str], hidden: list[str] | None = None) -> dict:

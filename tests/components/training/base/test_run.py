@@ -12,7 +12,7 @@ from components.training.base.language import teach
 from components.training.base.run import BaseConfig, run
 from model.interface.boxes import Box
 from model.vlm import checkpoint as folders
-from tests.components.training.base.small import MASS, corpus, row
+from tests.components.training.base.small import MASS, closer, corpus, row
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def config(tmp_path: Path) -> BaseConfig:
     folder = tmp_path / "corpus"
     folder.mkdir()
     corpus(folder)
+    closer(folder)
     oblong = row("oblong", "coronal", 10, [])
     oblong["seen"] = {
         "enhancing mass": asdict(Box.of((*MASS.low[:1], 0, MASS.low[2], *MASS.high[:1], 1, MASS.high[2])))
@@ -38,6 +39,8 @@ def config(tmp_path: Path) -> BaseConfig:
         drills=(4, 2),
         letter_steps=1,
         letters=(3, 3),
+        closer_steps=1,
+        closer=(2, 2),
     )
 
 

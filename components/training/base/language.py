@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.data.corpus import CLOSER_SPLIT
 from components.training.base.attention import Look, Watch
 from components.training.base.lessons import Lesson, Teacher
-from components.training.base.scenes import Scene
+from components.training.base.scenes import CLOSER_SPLIT, Scene
 from components.training.base.tower import LEAST_IN_PATCH, patch_counts
 from components.training.examples import Example, examples
 from model.interface.boxes import Box

@@ -21,12 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from components.data.corpus import CLOSER
 from components.stage import command
 from components.training.base import language, lessons, tower
 from components.training.base.language import encode_scenes, look_closer_at, teach
 from components.training.base.lessons import Teacher
-from components.training.base.scenes import Corpus, Scene
+from components.training.base.scenes import CLOSER, Corpus, Scene
 from components.training.base.tower import crop_pool, pool_of, teach_tower
 from model.interface.contract import Contract
 from model.interface.writing import replacing, write_text

@@ -22,6 +22,8 @@ from model.interface.question import Question
 
 LEAST_PX = {2: 12, 3: 20}
 """Pixels (2D) or pixels over all slices (3D) of model space under which a structure is not asked about."""
+CLOSER, CLOSER_SPLIT = "closer", "train"
+"""Folder of sealed shards in a corpus, and their split: what only a crop answers."""
 NOT_ASKED = ("background", "csf", "skull", "scalp")
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.corpus import CLOSER, CLOSER_SPLIT
-from components.training.base.scenes import Corpus
+from components.training.base.scenes import CLOSER, CLOSER_SPLIT, Corpus
 from model.imaging import shards
 from model.imaging.shards import Study
 from model.imaging.volume import Volume

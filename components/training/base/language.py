@@ -334,10 +334,9 @@ def teach(
         drawn = [(some, *one) for some, n in zip(kinds, drills, strict=True) for one in some.draw(n, random)]
         seen |= {f"{name}_drill": value for name, value in school.conclude(drawn).items()} if drawn else {}
         for pool, n, dimension in zip(closer, close, ("2d", "3d"), strict=True):
-            few = [pool[i] for i in random.integers(0, len(pool), n)] if pool else []
-            seen |= (
-                {f"{name}_closer_{dimension}": value for name, value in school.look_closer(few).items()} if few else {}
-            )
+            if pool and n:
+                few = [pool[i] for i in random.integers(0, len(pool), n)]
+                seen |= {f"{name}_closer_{dimension}": value for name, value in school.look_closer(few).items()}
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in parts:
             part.step()

@@ -127,11 +127,11 @@ def run(config: BaseConfig) -> dict:
         boxing=0.0,
     )
     later(steps=config.letter_steps, report=drill)
-    unsaved = folders.Checkpoint(vlm, tokenizer, contract, "")
-    fine = look_closer_at(config.corpus / CLOSER, unsaved)
+    made = folders.Checkpoint(vlm, tokenizer, contract, "")
+    fine = look_closer_at(config.corpus / CLOSER, made)
     later(steps=config.closer_steps, closer=fine, close=config.closer, report=closer)
-    vlm.requires_grad_(True)
-    digest = folders.save(folders.Checkpoint(vlm.eval(), tokenizer, contract, ""), config.out, torch.bfloat16)
+    vlm.eval().requires_grad_(True)
+    digest = folders.save(made, config.out, torch.bfloat16)
     for file in config.corpus.glob("kept-*"):
         file.unlink()  # for an interrupted run only: made again means made again
     metrics = {

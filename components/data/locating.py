@@ -10,6 +10,8 @@ from model.interface.question import Remark
 
 APART_IOU = 0.3
 """Most that two boxes to choose from may overlap."""
+TRIES = 12
+"""Draws of wrong boxes of which one is taken."""
 HALVES = (("left", "right"), ("back", "front"), ("lower", "upper"))
 """By axis (RAS+): the half at the lower and at the higher coordinate."""
 
@@ -21,20 +23,15 @@ def which_box(view: View) -> Draft | None:
     target = view.one(view.lesions if view.lesions and view.random.random() < 0.6 else view.structures)
     if target is None:
         return None
-    # near misses, or knowing where a structure usually lies would do
+    # near misses, or knowing where a structure usually lies would do; also those of a place that itself is one, or the
+    # right box would be the one in the middle
     near = _nudged(target.box, view)
+    near += _nudged(near[0], view)
     others = [*near, *(thing.box for thing in view.structures)][: 2 * len(near)]
     if target.kind == "lesion":
         others = [*near, _mirrored(target.box, view.scene), *_moved(target.box, view)]
-    wrong: list[Box] = []
-    wanted = 2 + int(view.random.integers(2))
     other_side = view.named(twin(target.name))
-    first = [other_side.box] if other_side else []
-    for box in [*first, *(others[k] for k in view.random.permutation(len(others)))]:
-        if all(iou(box, other) < APART_IOU for other in [target.box, *wrong]):
-            wrong.append(box)
-        if len(wrong) == wanted:
-            break
+    wrong = _chosen(target.box, [other_side.box] if other_side else [], others, view.random)
     if not wrong:
         return None
     places = tuple(f"{{{i}}}" for i in range(len(wrong) + 1))
@@ -46,6 +43,27 @@ def which_box(view: View) -> Draft | None:
     named = [places[k] for k in order]
     sided = target.kind != "lesion" and target.name.startswith(("left", "right"))
     return Draft(f"Which box holds {target.the}?", named[0], tuple(named[1:]), (target.said(),), sided, tuple(regions))
+
+
+def _chosen(right: Box, first: list[Box], others: list[Box], random: np.random.Generator) -> list[Box]:
+    """Two or three wrong boxes well apart, the first ones among them, so that the right one is as often the outermost
+    as the innermost: which it is to be is drawn, and the first of some draws that come nearest to it is taken."""
+    wanted = 2 + int(random.integers(2))
+    rank, best = int(random.integers(wanted + 1)), []
+    for _ in range(TRIES):
+        wrong: list[Box] = []
+        for box in [*first, *(others[k] for k in random.permutation(len(others)))]:
+            if len(wrong) < wanted and all(iou(box, other) < APART_IOU for other in [right, *wrong]):
+                wrong.append(box)
+        best = max(best, wrong, key=lambda boxes: (len(boxes), -abs(centrality([right, *boxes]) - rank)))
+    return best
+
+
+def centrality(boxes: list[Box]) -> int:
+    """How many of the others have centres nearer to the mean of all centres than the first one's is."""
+    centres = np.array([box.centre for box in boxes])
+    away = np.linalg.norm(centres - centres.mean(axis=0), axis=1)
+    return int((away[1:] < away[0]).sum())
 
 
 def _mirrored(box: Box, scene: Scene) -> Box:

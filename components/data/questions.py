@@ -27,8 +27,8 @@ MAKERS: dict[str, tuple[Maker, ...]] = {
     "lesion analysis": (judging.kind, judging.kind, judging.kind, judging.number),
 }
 FINE: dict[str, tuple[Maker, ...]] = {
-    "existence verification": (judging.tone_there,) * 3,
-    "lesion analysis": (judging.tone,) * 8,
+    "existence verification": (judging.tone_there,) * 2,
+    "lesion analysis": (judging.tone,) * 3,
 }
 """As well, in scenes with a lesion whose tone is known."""
 

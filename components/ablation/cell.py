@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from components import environment
 from components.ablation import variants
@@ -33,7 +34,7 @@ from components.training.launch import Workers, code, run_key
 from components.training.rl_config import RlConfig
 from components.training.states import States
 from model.imaging import shards
-from model.interface.errors import Failure
+from model.interface.errors import BadInput, Failure
 from model.interface.writing import write_text
 from model.vlm import checkpoint as folders
 from model.vlm.checkpoint import Checkpoint
@@ -59,14 +60,21 @@ def run(
     torch.set_num_threads(1)
     shards.verify(data)
     began = time.perf_counter()
+    if cell.after:
+        _same_as_told(trained(cell.after, seed, planned, data, base), out / "cells" / cell.after / f"{seed}.json")
     folder = trained(name, seed, planned, data, base)
     checkpoint = folders.load(folder)
     exam = read_exam(data, "test", checkpoint)
     asked = list(zip(exam.prepared, exam.questions, strict=True))
-    traces = answer(checkpoint, asked, replace(ASKED, max_tokens=planned.training.max_tokens))
+    usual = replace(ASKED, max_tokens=planned.training.max_tokens)
+    traces = answer(checkpoint, asked, usual)
+    # what RL makes likelier, greedy answers need not show
+    drawn = answer(checkpoint, asked, replace(usual, temperature=1.0, seed=seed)) if _near_rl(planned, name) else None
     rows = [
-        score(question, study.frame, trace, group, modality=study.volume.modality)
-        for question, study, trace, group in zip(exam.questions, exam.prepared, traces, exam.groups, strict=True)
+        score(question, study.frame, trace, group, modality=study.volume.modality, sampled=drawn[k] if drawn else None)
+        for k, (question, study, trace, group) in enumerate(
+            zip(exam.questions, exam.prepared, traces, exam.groups, strict=True)
+        )
     ]
     tree = report.by_dimension(rows, {}, resample(exam.groups, planned.training.draws, 0))
     dropped = (*report.SLICES, "selective")
@@ -80,33 +88,49 @@ def run(
             "data": shards.digest(data),
             "base": folders.verify(base),
             "checkpoint": checkpoint.digest,
-            "training": run_key(_lengths(cell, planned)),
+            "code": code(),
         },
+        "training": _lengths(cell, planned),
         "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
     }
     place = out / "cells" / name
     told_rows = zip(rows, traces, exam.questions, (study.frame for study in exam.prepared), strict=True)
     runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*parts) for parts in told_rows))
     write_text(place / f"{seed}.json", json.dumps(told, indent=1) + "\n")
-    if not any(other.after == name for other in planned.cells.values()):
+    if not _goes_on(planned, name):
         shutil.rmtree(folder)
     sys.stderr.write(f"ablation: {name}, seed {seed}: {time.perf_counter() - began:.0f} s\n")
     return told
 
 
+def _goes_on(planned: Plan, name: str) -> bool:
+    return any(other.after == name for other in planned.cells.values())
+
+
+def _near_rl(planned: Plan, name: str) -> bool:
+    return bool(planned.cells[name].after) or _goes_on(planned, name)
+
+
 def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path:
-    """The checkpoint of a cell, from .cache or made now."""
-    cell, training = planned.cells[name], planned.training
+    """The checkpoint of a cell, from .cache or made now. Two that want the same one make it once."""
+    cell = planned.cells[name]
     before = trained(cell.after, seed, planned, data, base) if cell.after else base
     same = (cell.model_dump(mode="json"), seed, _lengths(cell, planned))
     key = run_key(*same, folders.verify(before), (data / "manifest.json").read_text(), code())
     folder = KEPT / f"{name}-{seed}-{key}"
-    if folder.is_dir():
-        return folder
-    checkpoint = seen_by(cell, folders.load(before))
-    states = Saves(KEPT / f"{folder.name}-states", f"{name} {seed}")
+    locks = KEPT.with_name(f"{KEPT.name}-locks")
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / folder.name):
+        if not folder.is_dir():
+            _train(f"{name} {seed}", planned, cell, seed, data, before, folder)
+    return folder
+
+
+def _train(title: str, planned: Plan, cell: Cell, seed: int, data: Path, before: Path, folder: Path) -> None:
+    checkpoint, training = seen_by(cell, folders.load(before)), planned.training
+    states = Saves(KEPT / f"{folder.name}-states", title)
     with tempfile.TemporaryDirectory() as scratch:
-        made = variants.write(data, Path(scratch), cell, training, seed)
+        made = variants.write(data, Path(scratch), cell, planned, seed)
         if cell.after:
             rl.train(checkpoint, rl_config(cell, planned, Path(scratch), seed), Workers(), states, None)
         else:
@@ -121,7 +145,21 @@ def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path
             sft.train(checkpoint, config, Workers(), states, None)
     folders.save(checkpoint, folder)
     states.forget()
-    return folder
+
+
+def _same_as_told(forerunner: Path, told: Path) -> None:
+    """Raises BadInput where the forerunner is not the checkpoint whose answers are told: another machine's arithmetic
+    may make another one, and answers of the two are no pair."""
+    if not told.exists():
+        return
+    found, wanted = folders.verify(forerunner), json.loads(told.read_text())["digests"]["checkpoint"]
+    if found != wanted:
+        raise BadInput(
+            "a forerunner is not the one that was asked",
+            where=f"{told}, digests.checkpoint: found {found[:12]} made here, wanted {wanted[:12]}",
+            safe="nothing was written",
+            next=f"run its cell again: dvc repro -sf components/ablation/dvc.yaml:sft@{told.parent.name}-{told.stem}",
+        )
 
 
 def _lengths(cell: Cell, planned: Plan) -> dict[str, Any]:
@@ -131,7 +169,8 @@ def _lengths(cell: Cell, planned: Plan) -> dict[str, Any]:
 
 
 def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> RlConfig:
-    return RlConfig(data=data, seed=seed, reward=cell.reward, workers=1, **planned.rl.model_dump())
+    told = planned.rl.model_dump(exclude={"heads"})
+    return RlConfig(data=data, seed=seed, reward=cell.reward, workers=1, **told)
 
 
 def seen_by(cell: Cell, checkpoint: Checkpoint) -> Checkpoint:

@@ -31,6 +31,8 @@ class Cell(BaseModel):
     mixture: Literal["joint", "2d", "3d", "matched"] = "joint"
     """Images and volumes of the same heads; images alone; volumes alone; both, but only as many studies as there are
     volumes. Every mixture takes as many steps, so that 2d and 3d see their studies as often as joint does."""
+    volumes: int | None = Field(default=None, ge=1)
+    """Heads whose volumes are trained on; all where None. Images are of all heads."""
     grounded: bool = True
     """The teacher points at what it speaks of. Without, it says the same in words."""
     crops: Literal["native", "model", "none", "elsewhere"] = "native"
@@ -54,7 +56,8 @@ class Cell(BaseModel):
     def title(self) -> str:
         """As it is told to people."""
         stage = {"ours": "SFT + RL", "ours+iou": "SFT + RL with IoU"}[self.reward] if self.after else "SFT"
-        return f"{stage}: {MIXTURES[self.mixture]}, " + (
+        few = f" ({self.volumes} volumes)" if self.volumes else ""
+        return f"{stage}: {MIXTURES[self.mixture]}{few}, " + (
             f"grounded, {CROPS[self.crops]}" if self.grounded else "ungrounded"
         )
 
@@ -89,6 +92,8 @@ class Reinforcement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    heads: int = Field(default=100, ge=1)
+    """Heads it asks about, none of those that supervised training saw."""
     steps: int = Field(default=40, ge=1)
     lr: float = Field(default=1e-5, gt=0)
     images: int = Field(default=6, ge=0)

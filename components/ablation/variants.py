@@ -1,7 +1,8 @@
 """The training data of a cell: a sealed folder of its own, made of some heads of the whole set.
 
 Which heads is the seed's; which studies of them the mixture's; whether the teacher points is the cell's. What a box is
-answered with is no matter of the data: the contract says so.
+answered with is no matter of the data: the contract says so. RL asks about other heads than its forerunner was taught
+by, as the published data has rows of their own for it: what was learnt by heart earns nothing more.
 """
 
 from collections.abc import Iterable
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components.ablation.cells import Cell, Training
+from components.ablation.cells import FILE, Cell, Plan
 from model.imaging import shards
+from model.interface.errors import BadInput
 from model.interface.question import Question, Remark
 
 SPLIT = "train"
@@ -25,26 +27,41 @@ class Made:
     """How many of them a step takes, so that an epoch has as many steps as joint training has."""
 
 
-def write(data: Path, out: Path, cell: Cell, training: Training, seed: int) -> Made:
-    """Write the folder; raises BadInput as `shards` does."""
+def write(data: Path, out: Path, cell: Cell, planned: Plan, seed: int) -> Made:
+    """Write the folder; raises BadInput as `shards` does, and where no head is left for RL."""
     questions = shards.read_questions(data, SPLIT)
     asked = {question.study for question in questions}
-    heads = drawn_heads([s.group for s in shards.read_studies(data, SPLIT) if s.id in asked], training.heads, seed)
+    taught, asked_by_rl = drawn_heads(
+        [s.group for s in shards.read_studies(data, SPLIT) if s.id in asked],
+        (planned.training.heads, planned.rl.heads),
+        seed,
+    )
+    heads = asked_by_rl if cell.after else taught
+    if not heads:
+        where = f"{data}: found {len(taught)} heads with questions, wanted more than training.heads"
+        raise BadInput("no head is left for RL", where=where, next=f"lower training.heads in {FILE}")
     there = [(s.id, s.volume.dimension) for s in shards.read_studies(data, SPLIT) if s.group in heads and s.id in asked]
-    kept = mixed(there, cell.mixture, seed)
+    kept = mixed(_with_volumes(there, cell.volumes, seed), cell.mixture, seed)
     shards.write_studies(out, SPLIT, (s for s in shards.read_studies(data, SPLIT) if s.id in kept))
     told = [question for question in questions if question.study in kept]
     shards.write_questions(out, SPLIT, told if cell.grounded else map(ungrounded, told))
     shards.seal(out)
-    steps = max(1, round(len(there) / training.studies))
+    steps = max(1, round(len(there) / planned.training.studies))
     return Made(len(kept), max(1, round(len(kept) / steps)))
 
 
-def drawn_heads(groups: Iterable[str], most: int, seed: int) -> set[str]:
-    """As many heads, the same for every cell of a seed."""
+def drawn_heads(groups: Iterable[str], most: tuple[int, int], seed: int) -> tuple[set[str], set[str]]:
+    """Heads to be taught by and others to be asked about, at most as many, the same for every cell of a seed."""
     heads = sorted(set(groups))
-    order = np.random.default_rng([seed, 11]).permutation(len(heads))
-    return {heads[i] for i in order[:most]}
+    order = [heads[i] for i in np.random.default_rng([seed, 11]).permutation(len(heads))]
+    return set(order[: most[0]]), set(order[most[0] : sum(most)])
+
+
+def _with_volumes(there: list[tuple[str, int]], most: int | None, seed: int) -> list[tuple[str, int]]:
+    """All images, and at most as many volumes."""
+    names = sorted(name for name, dimension in there if dimension == 3)
+    left_out = {names[i] for i in np.random.default_rng([seed, 17]).permutation(len(names))[most:]} if most else set()
+    return [study for study in there if study[0] not in left_out]
 
 
 def mixed(there: list[tuple[str, int]], mixture: str, seed: int) -> set[str]:

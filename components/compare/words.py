@@ -5,6 +5,7 @@ from components.evaluation.paired import Difference
 METRICS = {
     "accuracy": "accuracy",
     "fine_accuracy": "accuracy where only a crop shows it",
+    "sampled_accuracy": "accuracy of sampled answers",
     "box_iou": "IoU of boxes",
     "valid_format": "valid format",
     "localisation_iou": "IoU of localisation boxes",

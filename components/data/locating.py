@@ -4,7 +4,7 @@ import numpy as np
 
 from components.data.labels import ENVELOPE, ID
 from components.data.scene import Scene
-from components.data.view import GAP_MM, Draft, View, middle_mm, twin
+from components.data.view import GAP_MM, Draft, View, is_sided, middle_mm, twin
 from model.interface.boxes import Box, iou
 from model.interface.question import Remark
 
@@ -152,13 +152,15 @@ def third(view: View) -> Draft | None:
 
 
 def host(view: View) -> Draft | None:
-    lesion = view.one([lesion for lesion in view.lesions if lesion.host and lesion.host not in ENVELOPE])
+    """Left or right of it, and of another structure: the right one is not the only one with a twin."""
+    lesion = view.one([lesion for lesion in view.lesions if is_sided(lesion.host) and lesion.host not in ENVELOPE])
     if lesion is None:
         return None
-    pool = [thing.name for thing in view.structures if thing.name not in (lesion.host, twin(lesion.host))]
-    drawn = [pool[k] for k in view.random.permutation(len(pool))[:2]]
-    wrong = tuple(name for name in (twin(lesion.host), *drawn) if name)
-    if not wrong:
+    mine = (lesion.host, twin(lesion.host))
+    other = view.one([thing for thing in view.structures if is_sided(thing.name) and thing.name not in mine])
+    if other is None:
         return None
     rationale = (lesion.said(), Remark(f"It is in the {lesion.host}."))
-    return Draft(f"In which structure is {lesion.the}?", lesion.host, wrong, rationale, True)
+    return Draft(
+        f"In which structure is {lesion.the}?", lesion.host, (mine[1], other.name, twin(other.name)), rationale, True
+    )

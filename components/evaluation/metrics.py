@@ -22,6 +22,7 @@ LOCALISING = ("structure localisation", "spatial localisation")
 METRICS = (
     "accuracy",
     "fine_accuracy",
+    "sampled_accuracy",
     "open_exact",
     "open_f1",
     "answered",
@@ -70,9 +71,19 @@ class Scored:
 
 
 def score(
-    question: Question, frame: Frame, trace: Trace, group: str, *, modality: str = "", trained: bool | None = None
+    question: Question,
+    frame: Frame,
+    trace: Trace,
+    group: str,
+    *,
+    modality: str = "",
+    trained: bool | None = None,
+    sampled: Trace | None = None,
 ) -> Scored:
-    """trained: whether training asked such a question of such a picture; None where nobody knows."""
+    """trained: whether training asked such a question of such a picture; None where nobody knows.
+
+    sampled: another answer, drawn at temperature 1, whose letter alone is looked at.
+    """
     slices = {
         "family": question.family,
         "contrast": question.contrast,
@@ -89,6 +100,7 @@ def score(
     counts = {
         "accuracy": right,
         "fine_accuracy": right if question.fine else NOTHING,
+        "sampled_accuracy": accuracy(question, sampled.answer.choice) if sampled else NOTHING,
         **_open(question, trace),
         "answered": (float(answered), 1),
         "accuracy_answered": right if answered else NOTHING,

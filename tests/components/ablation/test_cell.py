@@ -1,9 +1,12 @@
 """Cells really trained on the small world, then compared."""
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from components.ablation import cell, claims
 from components.ablation.cell import Saves, run, seen_by, trained
@@ -43,6 +46,10 @@ def test_each_seed_leaves_its_numbers_and_its_answers(place: Path) -> None:
     assert told["test"]["3d"]["accuracy"]["n"] == 6
     assert told["title"] == "SFT: 2D + 3D, grounded, native crops"
     assert not any(name.startswith("by_") for name in told["test"]["3d"])
+    drawn = {name: json.loads((place / f"results/cells/{name}/1.json").read_text()) for name in PLAN.cells}
+    counted = {name: some["test"]["2d"]["sampled_accuracy"]["n"] for name, some in drawn.items() if name != "no-crops"}
+    assert counted == {"joint": 6, "joint-rl": 6}
+    assert "sampled_accuracy" not in drawn["no-crops"]["test"]["2d"]  # nobody goes on from it
 
 
 def test_the_same_cell_is_the_same_bytes_and_another_seed_is_not(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +75,32 @@ def test_what_is_shared_is_trained_once(place: Path, monkeypatch: pytest.MonkeyP
     for planned in (PLAN, longer):
         trained("joint", 0, planned, place / "data", place / "base")
     assert {path: path.stat().st_mtime_ns for path in (place / "kept").rglob("*.safetensors")} == before
+
+
+def test_two_that_go_on_from_the_same_cell_make_it_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell, "KEPT", place / "kept")
+    ready = trained("joint", 0, PLAN, place / "data", place / "base")
+    monkeypatch.setattr(cell, "KEPT", place / "beside")
+    monkeypatch.setattr(cell.sft, "train", lambda *_: pytest.fail("trained twice"))
+    (place / "beside-locks").mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(place / "beside-locks" / ready.name):  # somebody makes it
+            waiting = pool.submit(trained, "joint", 0, PLAN, place / "data", place / "base")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            shutil.copytree(ready, place / "beside" / ready.name)
+        assert waiting.result(timeout=30) == place / "beside" / ready.name
+
+
+def test_rl_is_not_paired_with_answers_of_another_forerunner(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell, "KEPT", place / "kept")
+    told = json.loads((place / "results/cells/joint/0.json").read_text())
+    told["digests"]["checkpoint"] = "0" * 64
+    (place / "other/cells/joint").mkdir(parents=True)
+    (place / "other/cells/joint/0.json").write_text(json.dumps(told))
+    with pytest.raises(BadInput, match="not the one that was asked") as error:
+        make("joint-rl", 0, place, out="other")
+    assert "wanted 000000000000" in error.value.where and "sft@joint-0" in (error.value.next or "")
 
 
 def test_a_cells_contract_is_in_its_checkpoint(place: Path) -> None:

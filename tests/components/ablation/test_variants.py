@@ -2,15 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from components.ablation.cells import Cell, Training
+from components.ablation.cells import Cell, Plan, Reinforcement, Training
 from components.ablation.variants import drawn_heads, mixed, ungrounded, write
 from model.imaging import shards
 from model.interface.boxes import Box
+from model.interface.errors import BadInput
 from model.interface.question import Remark
 from tests.components import world
 from tests.components.evaluation.made import question
 
-TRAINING = Training(heads=4, studies=4)
+PLAN = Plan(training=Training(heads=4, studies=4), rl=Reinforcement(heads=3), cells={"joint": Cell()})
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(data: Path, out: Path, cell: Cell, seed: int = 0) -> tuple[set[str], list]:
     """(ids of its studies, its questions)."""
-    write(data, out, cell, TRAINING, seed)
+    write(data, out, cell, PLAN, seed)
     shards.verify(out)
     return {study.id for study in shards.read_studies(out, "train")}, shards.read_questions(out, "train")
 
@@ -38,9 +39,17 @@ def test_one_dimension_is_the_same_heads_and_the_same_studies(data: Path, tmp_pa
     assert alone == {name for name in joint if name.endswith(ending)}
 
 
+def test_few_volumes_leave_every_image_and_are_the_same_alone(data: Path, tmp_path: Path) -> None:
+    joint, _ = written(data, tmp_path / "joint", Cell())
+    few, _ = written(data, tmp_path / "few", Cell(volumes=2))
+    alone, _ = written(data, tmp_path / "alone", Cell(volumes=2, mixture="3d"))
+    assert few == {name for name in joint if name.endswith("2d")} | alone
+    assert len(alone) == 2 and alone < joint
+
+
 def test_every_mixture_takes_as_many_steps(data: Path, tmp_path: Path) -> None:
     for mixture in ("joint", "2d", "3d", "matched"):
-        made = write(data, tmp_path / mixture, Cell(mixture=mixture), TRAINING, 0)
+        made = write(data, tmp_path / mixture, Cell(mixture=mixture), PLAN, 0)
         assert round(made.studies / made.a_step) == 2, mixture  # 8 studies, 4 a step
 
 
@@ -54,9 +63,19 @@ def test_matched_is_as_many_studies_as_there_are_volumes_in_the_joint_proportion
 
 def test_the_seed_draws_the_heads_for_all_cells_alike(data: Path, tmp_path: Path) -> None:
     groups = [f"h{k}" for k in range(30)]
-    assert drawn_heads(groups, 10, 0) == drawn_heads(reversed(groups), 10, 0)
-    assert drawn_heads(groups, 10, 0) != drawn_heads(groups, 10, 1)
-    assert len(drawn_heads(groups, 99, 0)) == 30
+    assert drawn_heads(groups, (10, 5), 0) == drawn_heads(reversed(groups), (10, 5), 0)
+    assert drawn_heads(groups, (10, 5), 0) != drawn_heads(groups, (10, 5), 1)
+    assert list(map(len, drawn_heads(groups, (25, 10), 0))) == [25, 5]
+
+
+def test_rl_asks_about_heads_that_its_forerunner_was_not_taught_by(data: Path, tmp_path: Path) -> None:
+    taught, _ = written(data, tmp_path / "joint", Cell())
+    asked, _ = written(data, tmp_path / "rl", Cell(after="joint"))
+    heads = {name.rsplit("-", 1)[0] for name in asked}
+    assert len(heads) == 2 and not heads & {name.rsplit("-", 1)[0] for name in taught}
+    everyone = PLAN.model_copy(update={"training": Training(heads=99)})
+    with pytest.raises(BadInput, match="no head is left for RL"):
+        write(data, tmp_path / "none", Cell(after="joint"), everyone, 0)
 
 
 def test_ungrounded_says_the_same_without_pointing() -> None:

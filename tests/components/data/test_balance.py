@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 
 from components.data.balance import COMMONER, answer_key, balance
+from model.interface.boxes import Box
 from model.interface.question import Question
 
 
@@ -41,6 +42,18 @@ def test_lesions_of_different_kinds_are_levelled_together():
     one, other = sided(6, 0), [*sided(0, 6, "calcification")]
     renamed = [question(100 + k, q.text, q.options, q.answer or 0) for k, q in enumerate(other)]
     assert Counter(q.answer for q in kept([*one, *renamed])) == {0: 6, 1: 6}
+
+
+def test_boxes_of_structures_are_asked_about_no_more_often_than_boxes_of_lesions():
+    def which(k: int, name: str) -> Question:
+        return replace(
+            question(k, f"Which box holds the {name}?", ("{0}", "{1}"), k % 2, "structure localisation"),
+            regions=(Box.of((0, 0, 0, 2, 2, 1)), Box.of((4, 4, 0, 6, 6, 1))),
+        )
+
+    some = [which(k, "left putamen") for k in range(30)] + [which(30 + k, "white matter lesion") for k in range(8)]
+    assert Counter("lesion" in q.text for q in kept(some)) == {True: 8, False: 8}
+    assert len(kept(some, level=False)) == 38
 
 
 def test_families_take_turns_until_there_are_enough():

@@ -9,7 +9,7 @@ from scipy import ndimage as ndi
 from components.data import locating
 from components.data.labels import ID, NAMES
 from components.data.scene import Scene
-from components.data.view import View
+from components.data.view import View, twin
 from model.interface.boxes import Box, iou
 from model.interface.question import FAMILIES, Question
 from tests.components.data.conftest import Asked
@@ -137,6 +137,7 @@ def test_a_host_holds_70_percent_of_the_lesion(asked):
     for a, q, m in every(asked, r"In which structure is the (.+)\?"):
         inside = a.scene.labels[mask(a.scene, m[1])] == ID[right(q)]
         assert inside.mean() > 0.7
+        assert all(twin(option) in q.options for option in q.options), "the one with a twin would give itself away"
 
 
 def test_a_lesion_said_to_be_there_is_seen_and_one_said_not_to_be_isnt_painted(asked):

@@ -15,7 +15,7 @@ from typing import Any
 from components import environment
 from components.ablation.cells import RESULTS, Plan, plan
 from components.compare import page, words
-from components.compare.differences import DRAWS, Compared, compare, corrected
+from components.compare.differences import Compared, compare, corrected
 from components.compare.runs import Run, load
 from model.interface.errors import BadInput, Failure
 from model.interface.writing import write_text
@@ -23,7 +23,7 @@ from model.interface.writing import write_text
 TITLE = "What each part is worth"
 
 
-def run(planned: Plan | None = None, out: Path = RESULTS, *, draws: int = DRAWS) -> list[Compared]:
+def run(planned: Plan | None = None, out: Path = RESULTS) -> list[Compared]:
     """Raises BadInput where a cell or a seed is missing, or where cells answered other data."""
     planned = planned or plan()
     runs = {name: load(out / "cells" / name) for name in planned.cells}
@@ -32,15 +32,12 @@ def run(planned: Plan | None = None, out: Path = RESULTS, *, draws: int = DRAWS)
             where = f"{out}/cells/{name}: found no seed {missing[0]}, wanted {', '.join(map(str, planned.seeds))}"
             raise BadInput("a cell is not finished", where=where, next="make ablations")
     rows = corrected(
-        [
-            compare(runs[c.better], runs[c.than], c.metric, c.dimension, claim=c.claim, draws=draws)
-            for c in planned.claims
-        ]
+        [compare(runs[c.better], runs[c.than], c.metric, c.dimension, claim=c.claim) for c in planned.claims]
     )
     write_text(out / "cells.json", json.dumps(cells(planned, out), indent=1) + "\n")
     write_text(out / "claims.json", json.dumps([told(row, runs) for row in rows], indent=1) + "\n")
     write_text(out / "table.md", table(rows))
-    page.write(out / "index.html", TITLE, rows, list(runs.values()), linked=False, draws=draws)
+    page.write(out / "index.html", TITLE, rows, list(runs.values()), linked=False)
     return rows
 
 

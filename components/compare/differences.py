@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from components.compare.runs import Run, table, together
-from components.evaluation.paired import Difference, difference, holm
+from components.evaluation.paired import ALPHA, Difference, difference, holm
 from components.evaluation.report import COMPARED
 from model.interface.errors import BadInput
 
-DRAWS = 10_000
 SHOWN = ("accuracy", "box_iou", "valid_format")
 """Metrics of a comparison that names none."""
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Changed:
     """Of how many seeds that is so."""
 
 
-def compare(ours: Run, theirs: Run, metric: str, dimension: str, *, claim: str = "", draws: int = DRAWS) -> Compared:
+def compare(ours: Run, theirs: Run, metric: str, dimension: str, *, claim: str = "") -> Compared:
     """Of one metric and dimension. Raises BadInput for a metric that doesn't pair up."""
     if metric not in COMPARED:
         where = f"metric: found {metric!r}, wanted one of {', '.join(COMPARED)}"
@@ -63,7 +61,7 @@ def compare(ours: Run, theirs: Run, metric: str, dimension: str, *, claim: str =
     inside = np.array([float(f"{row.dimension}d" == dimension) for row in rows])
     a, counts = table(ours, seeds, questions, metric)
     b, _ = table(theirs, seeds, questions, metric)
-    found = difference(a, b, counts * inside, [row.group for row in rows], draws=draws, seed=0)
+    found = difference(a, b, counts * inside, [row.group for row in rows])
     return Compared(ours.name, theirs.name, metric, dimension, found, claim=claim)
 
 
@@ -74,21 +72,21 @@ def corrected(rows: Sequence[Compared]) -> list[Compared]:
     return [replace(row, corrected=None if row.found.p is None else next(left)) for row in rows]
 
 
-def every(runs: Sequence[Run], metrics: Sequence[str] = SHOWN, *, draws: int = DRAWS) -> list[Compared]:
+def every(runs: Sequence[Run], metrics: Sequence[str] = SHOWN) -> list[Compared]:
     """Each further run against the first, in every metric and dimension that both have."""
     first, *others = runs
     dimensions = sorted({f"{row.dimension}d" for answers in first.seeds.values() for row in answers.values()})
-    rows = [compare(run, first, m, d, draws=draws) for run in others for m in metrics for d in dimensions]
+    rows = [compare(run, first, m, d) for run in others for m in metrics for d in dimensions]
     return corrected([row for row in rows if row.found.n])
 
 
-def alone(run: Run, metric: str, dimension: str, *, draws: int = DRAWS) -> Difference:
+def alone(run: Run, metric: str, dimension: str) -> Difference:
     """A run's own value with its interval over heads and seeds: its difference from nothing."""
     seeds, questions = together(run, run)
     rows = [run.seeds[seeds[0]][name] for name in questions]
     inside = np.array([float(f"{row.dimension}d" == dimension) for row in rows])
     sums, counts = table(run, seeds, questions, metric)
-    return difference(sums, np.zeros_like(sums), counts * inside, [r.group for r in rows], draws=draws, seed=0)
+    return difference(sums, np.zeros_like(sums), counts * inside, [r.group for r in rows])
 
 
 def changed(ours: Run, theirs: Run) -> list[Changed]:

@@ -54,9 +54,9 @@ class Pair:
     items: tuple[Item, ...]
 
 
-def leaderboard(runs: Sequence[Run], *, draws: int = differences.DRAWS) -> list[Placed]:
+def leaderboard(runs: Sequence[Run]) -> list[Placed]:
     """The highest mean accuracy over images and volumes first."""
-    placed = [Placed(run, tuple(differences.alone(run, *column, draws=draws) for column in BOARD)) for run in runs]
+    placed = [Placed(run, tuple(differences.alone(run, *column) for column in BOARD)) for run in runs]
     return sorted(placed, key=lambda one: -sum(cell.value or 0.0 for cell in one.cells[:2]))
 
 
@@ -70,7 +70,6 @@ def write(
     base: Path = Path("checkpoints/base"),
     shown: int = 8,
     linked: bool = True,
-    draws: int = differences.DRAWS,
 ) -> Path:
     """Write the page and what it links to; returns it.
 
@@ -91,7 +90,7 @@ def write(
         gained = sum(one.gained for one in changed)
         pairs.append(Pair(better, than, gained, len(changed) - gained, tuple(told)))
     titles = {run.name: run.title for run in runs}
-    _write(out, title=title, rows=rows, board=leaderboard(runs, draws=draws), pairs=pairs, titles=titles)
+    _write(out, title=title, rows=rows, board=leaderboard(runs), pairs=pairs, titles=titles)
     return out
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from components.compare.differences import Compared, alone, changed, compare, corrected, every
 from components.compare.runs import Run
@@ -50,6 +51,34 @@ def test_the_verdict_is_the_corrected_one() -> None:
     assert judged(-0.1, 0.01) == "worse"
     assert judged(0.1, 0.2) == "unsure"
     assert judged(0.1, None) == "not measured"
+
+
+def test_no_worse_than_a_margin_is_what_is_asked() -> None:
+    """A small loss that is surely no larger than allowed is kept; the same loss of which less is allowed is not."""
+    fewer = run("fewer", 3)  # one of 40 more wrong with every seed: 0.025 less
+
+    def judged(ours: Run, theirs: Run, within: float) -> str:
+        (row,) = corrected([compare(ours, theirs, "accuracy", "3d", within=within)])
+        assert row.found.low is not None and row.found.high is not None and row.found.p is not None
+        assert (row.verdict == "kept") == (row.found.low > -within)
+        assert (row.verdict == "lost") == (row.found.high < -within)
+        return row.verdict
+
+    assert judged(fewer, GOOD, 0.1) == "kept"
+    assert judged(fewer, GOOD, 0.03) == "unsure"
+    assert judged(BAD, GOOD, 0.02) == "lost"
+    assert judged(GOOD, BAD, 0.02) == "kept"
+
+
+def test_p_of_a_margin_is_of_that_loss_not_of_none() -> None:
+    """Twice scipy's one-sided p that the mean over heads lies above the loss."""
+    ours, theirs = run("ours", 3, seeds=1), run("theirs", 2, seeds=1)
+    found = compare(ours, theirs, "accuracy", "3d", within=0.1).found
+    heads = [-0.5 if k == 1 else 0.0 for k in range(20)]
+    peer = ttest_rel(heads, [-0.1] * 20, alternative="greater")
+    assert found.p == pytest.approx(2 * peer.pvalue)
+    none = compare(ours, theirs, "accuracy", "3d").found.p
+    assert none == pytest.approx(ttest_rel(heads, [0.0] * 20).pvalue)
 
 
 def test_a_whole_table_of_nothing_seldom_says_anything() -> None:

@@ -12,19 +12,23 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from components import environment, settings, tracking
-from components.ablation import cells
+from components.ablation import cells, claims
 from components.ablation.cell import KEPT
 from components.compare.items import Data, pictures
 from components.compare.runs import load
 from components.evaluation.config import EvaluateConfig
 from flows import stages
+from model.imaging import shards
 from model.interface.errors import Failure
 
 FILE = "components/ablation/dvc.yaml"
 LANES = 2
 EXPERIMENT = "ablations"
+TRACED = Path("traces/ablations.html")
+"""Beside the page of `urm compare`, and like it not in git: the stage's own page has no data to make traces of."""
 
 
 def run(lanes: int = LANES) -> Iterator[str]:
@@ -45,6 +49,9 @@ def run(lanes: int = LANES) -> Iterator[str]:
     yield f"runs in MLflow: {record()}"
     yield (cells.RESULTS / "table.md").read_text()
     yield f"page: {(cells.RESULTS / 'index.html').resolve()}"
+    data = settings.load("evaluate", EvaluateConfig).data
+    if (data / shards.MANIFEST).is_file():
+        yield f"page with traces: {claims.linked(TRACED, data).resolve()}"
 
 
 def _reproduced(name: str, forerunner: Future[stages.Outcome] | None) -> stages.Outcome:
@@ -57,14 +64,14 @@ def _reproduced(name: str, forerunner: Future[stages.Outcome] | None) -> stages.
 def record(results: Path = cells.RESULTS) -> int:
     """A parent run of the whole and a child a cell and seed, by name; how many children. Again: nothing changes."""
     rows = json.loads((results / "cells.json").read_text())
-    claims = json.loads((results / "claims.json").read_text())
+    judged = json.loads((results / "claims.json").read_text())
     data, commit = rows[0]["digests"]["data"], tracking.commit()
     used = tracking.DataUsed("embedded anatomy", data[:36], json.dumps({"manifest.json": data}))
     parent = tracking.log_evaluation(
         EXPERIMENT,
-        key=tracking.key_of(rows, claims),
+        key=tracking.key_of(rows, judged),
         name=f"all cells, data {data[:8]}",
-        metrics={f"{c['claim']}/{c['metric']}/{c['dimension']}": c["difference"] for c in claims},
+        metrics={f"{c['claim']}/{c['metric']}/{c['dimension']}": c["difference"] for c in judged},
         tags={"git": commit},
         files=[results / name for name in ("claims.json", "cells.json", "table.md", "index.html")],
         data=used,
@@ -77,7 +84,7 @@ def record(results: Path = cells.RESULTS) -> int:
             key=tracking.key_of(row),
             name=f"{row['cell']}, seed {row['seed']}",
             parent=parent,
-            params={"cell": row["cell"], "seed": row["seed"], **row["settings"], **row["digests"]},
+            params={"cell": row["cell"], "seed": row["seed"], **row["settings"], **_lengths(row), **row["digests"]},
             metrics={
                 f"{dimension}/{metric}": found["value"]
                 for dimension, metrics in row["test"].items()
@@ -90,6 +97,12 @@ def record(results: Path = cells.RESULTS) -> int:
             data=used,
         )
     return len(rows)
+
+
+def _lengths(row: dict[str, Any]) -> dict[str, Any]:
+    """How long the cell was trained, flat."""
+    rl = row["training"].get("rl", {})
+    return {key: value for key, value in row["training"].items() if key != "rl"} | {f"rl_{k}": v for k, v in rl.items()}
 
 
 if __name__ == "__main__":

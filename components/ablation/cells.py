@@ -104,7 +104,7 @@ class Reinforcement(BaseModel):
 
 
 class Claim(BaseModel):
-    """That one cell is better than another in something."""
+    """That one cell is better than another in something, or no worse."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,6 +115,9 @@ class Claim(BaseModel):
     metric: str
     """Of `evaluation.metrics`, one whose count depends on the question alone."""
     dimension: Literal["2d", "3d"]
+    within: float | None = Field(default=None, gt=0)
+    """The claim is that `better` is no worse than `than` by more than this, in the metric's own unit; None of a claim
+    that it is better."""
 
 
 class Plan(BaseModel):

@@ -1,14 +1,17 @@
-"""A forest plot as inline SVG: a line a difference, its point and its interval, and nothing in the middle."""
+"""A forest plot as inline SVG: a line a difference, its point and its interval, and nothing in the middle.
+
+Where a claim allows a loss, a broken mark stands at it.
+"""
 
 from collections.abc import Callable, Sequence
 from html import escape
 
 from components.compare.differences import Compared
-from components.compare.words import metric_words, signed
+from components.compare.words import measured, signed
 
 LEFT, WIDTH, RIGHT, ROW = 420, 420, 190, 26
 """Room for words, for the axis and for numbers, and the height of a line, px."""
-COLOURS = {"better": "#1a7f37", "worse": "#b3261e"}
+COLOURS = {"better": "#1a7f37", "kept": "#1a7f37", "worse": "#b3261e", "lost": "#b3261e"}
 UNSURE = "#59636e"
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -18,7 +21,8 @@ def forest(rows: Sequence[Compared]) -> str:
     rows = [row for row in rows if row.found.value is not None]
     if not rows:
         return ""
-    ends = [abs(n) for row in rows for n in (row.found.value, row.found.low, row.found.high) if n is not None]
+    told = [n for row in rows for n in (row.found.value, row.found.low, row.found.high, row.within)]
+    ends = [abs(n) for n in told if n is not None]
     reach = max(0.02, *ends) * 1.05
     height = ROW * (len(rows) + 2)
 
@@ -44,7 +48,7 @@ def _line(row: Compared, y: float, x: Callable[[float], float]) -> str:
     colour, found = COLOURS.get(row.verdict, UNSURE), row.found
     assert found.value is not None
     name = row.claim or f"{row.better} − {row.than}"
-    words = f"{name}: {metric_words(row.metric)} {row.dimension.upper()}"
+    words = f"{name}: {measured(row.metric, row.dimension, row.within)}"
     title = f"<title>{escape(words)}</title>{escape(_short(words))}"
     parts = [f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{title}</text>']
     told = signed(found.value)
@@ -54,6 +58,12 @@ def _line(row: Compared, y: float, x: Callable[[float], float]) -> str:
             'stroke-width="2"/>'
         )
         told += f" [{signed(found.low)}, {signed(found.high)}]"
+    if row.within:
+        end = x(-row.within)
+        parts.append(
+            f'<line class="within" x1="{end:.1f}" y1="{y - 7}" x2="{end:.1f}" y2="{y + 7}" stroke="{colour}" '
+            'stroke-dasharray="2 2"/>'
+        )
     parts.append(f'<circle cx="{x(found.value):.1f}" cy="{y}" r="4.5" fill="{colour}"/>')
     parts.append(f'<text x="{LEFT + WIDTH + 12}" y="{y + 4}" class="number">{told}</text>')
     return "".join(parts)

@@ -55,13 +55,14 @@ class Item:
 
 
 class Data:
-    """Questions and studies of a split, read once; nothing where there is no such folder."""
+    """Questions and studies of a split, read once; nothing where there is no such folder, or none is named."""
 
-    def __init__(self, folder: Path, split: str = "test") -> None:
-        self.there = (folder / shards.MANIFEST).is_file()
-        questions = shards.read_questions(folder, split) if self.there else []
+    def __init__(self, folder: Path | None, split: str = "test") -> None:
+        there = folder if folder and (folder / shards.MANIFEST).is_file() else None
+        self.there = there is not None
+        questions = shards.read_questions(there, split) if there else []
         self.questions: Mapping[str, Question] = {question.id: question for question in questions}
-        self._studies = {s.id: s for s in shards.read_studies(folder, split)} if self.there else {}
+        self._studies = {s.id: s for s in shards.read_studies(there, split)} if there else {}
 
     def study(self, question: Question) -> Study:
         return self._studies[question.study]

@@ -16,12 +16,11 @@ from components.compare import differences, words
 from components.compare.differences import Compared
 from components.compare.forest import forest
 from components.compare.items import Data, Item, items
-from components.compare.runs import Run
+from components.compare.runs import Run, of_one_data
 from components.evaluation.paired import Difference
 from components.serving.page import inline_hash
 from components.serving.story import DISCLAIMER
 from model.interface.contract import Contract
-from model.interface.errors import BadInput
 from model.interface.writing import write_text
 
 HERE = Path(__file__).parent
@@ -54,9 +53,9 @@ class Pair:
     items: tuple[Item, ...]
 
 
-def leaderboard(runs: Sequence[Run], *, draws: int = differences.DRAWS) -> list[Placed]:
+def leaderboard(runs: Sequence[Run]) -> list[Placed]:
     """The highest mean accuracy over images and volumes first."""
-    placed = [Placed(run, tuple(differences.alone(run, *column, draws=draws) for column in BOARD)) for run in runs]
+    placed = [Placed(run, tuple(differences.alone(run, *column) for column in BOARD)) for run in runs]
     return sorted(placed, key=lambda one: -sum(cell.value or 0.0 for cell in one.cells[:2]))
 
 
@@ -66,23 +65,21 @@ def write(
     rows: Sequence[Compared],
     runs: Sequence[Run],
     *,
-    data: Path = Path("data"),
+    data: Path | None = None,
     base: Path = Path("checkpoints/base"),
     shown: int = 8,
-    linked: bool = True,
-    draws: int = differences.DRAWS,
+    note: str = "",
 ) -> Path:
     """Write the page and what it links to; returns it.
 
     rows: what is compared, `Compared.better` and `than` naming runs. shown: changed answers told of each pair.
-    linked: make trace pages, which wants the data.
+    data: makes the trace pages; None of a page without. note: a sentence to be told with the table.
+    Raises BadInput where runs answered other data.
     """
+    of_one_data(runs)
     by_name = {run.name: run for run in runs}
-    if len(of := sorted({run.data for run in runs if run.data})) > 1:
-        where = f"data: found {' and '.join(digest[:12] for digest in of)}, wanted one of them"
-        raise BadInput("these runs answered other questions", where=where, next="compare runs of one data set")
     contract = Contract.load(base) if (base / "contract.json").is_file() else None
-    read = Data(data if linked else Path("nowhere"))
+    read = Data(data)
     pairs = []
     for better, than in dict.fromkeys((row.better, row.than) for row in rows):
         changed = differences.changed(by_name[better], by_name[than])
@@ -91,7 +88,7 @@ def write(
         gained = sum(one.gained for one in changed)
         pairs.append(Pair(better, than, gained, len(changed) - gained, tuple(told)))
     titles = {run.name: run.title for run in runs}
-    _write(out, title=title, rows=rows, board=leaderboard(runs, draws=draws), pairs=pairs, titles=titles)
+    _write(out, title=title, note=note, rows=rows, board=leaderboard(runs), pairs=pairs, titles=titles)
     return out
 
 
@@ -100,6 +97,7 @@ def _write(out: Path, **told: Any) -> None:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["metric"] = words.metric_words
+    environment.globals["measured"] = words.measured
     environment.filters["interval"] = words.interval
     environment.filters["chance"] = words.chance
     style = (HERE / "compare.css").read_text(encoding="utf-8")

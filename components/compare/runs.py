@@ -136,15 +136,39 @@ def read(file: Path) -> Iterator[Row]:
 
 
 def load(folder: Path) -> Run:
-    """A cell's folder of seeds. Raises BadInput where there is none."""
+    """A cell's folder of seeds. Raises BadInput where there is none, or where seeds were trained or asked otherwise."""
     files = sorted(folder.glob("*.json"), key=lambda file: int(file.stem)) if folder.is_dir() else []
-    seeds = {int(f.stem): {r.question: r for r in read(f.with_suffix(".jsonl.gz"))} for f in files}
-    if not seeds:
+    if not files:
         where = f"{folder}: found no answers, wanted seed.json and seed.jsonl.gz"
         raise BadInput("no such run", where=where, next="make ablations, or name a folder that has them")
-    told = json.loads(files[0].read_text())
-    about = {"settings": told["settings"], **told["digests"]}
-    return Run(folder.name, told["title"], seeds, about, told["contract"])
+    first, *others = (json.loads(file.read_text()) for file in files)
+    common = _common(first)
+    for file, told in zip(files[1:], others, strict=True):
+        for field, wanted in common.items():
+            if (found := _common(told).get(field)) != wanted:
+                where = f"{file}, {field}: found {found}, wanted {wanted} as in {files[0].name}"
+                raise BadInput("seeds of one run differ in more than the seed", where=where, next="make ablations")
+    seeds = {int(f.stem): {r.question: r for r in read(f.with_suffix(".jsonl.gz"))} for f in files}
+    about = {"settings": first["settings"], "data": first["digests"]["data"]}
+    return Run(folder.name, first["title"], seeds, about, first["contract"])
+
+
+def _common(told: dict[str, Any]) -> dict[str, Any]:
+    """By field, what all seeds of a run share: all but the seed, its checkpoint, the code that made it (which may say
+    the same in other words) and its numbers."""
+    own = ("checkpoint", "code")
+    digests = {f"digests.{name}": digest for name, digest in told["digests"].items() if name not in own}
+    return {name: told.get(name) for name in ("settings", "contract", "training")} | digests
+
+
+def of_one_data(runs: Iterable[Run]) -> None:
+    """Raises BadInput, which names two, unless all answered the same data, as far as they say."""
+    first: Run | None = None
+    for run in (run for run in runs if run.data):
+        first = first or run
+        if run.data != first.data:
+            where = f"{run.name}, data: found {run.data[:12]}, wanted {first.data[:12]} as of {first.name}"
+            raise BadInput("these runs answered other questions", where=where, next="compare runs of one data set")
 
 
 def together(ours: Run, theirs: Run) -> tuple[list[int], list[str]]:

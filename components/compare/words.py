@@ -19,6 +19,11 @@ def metric_words(name: str) -> str:
     return METRICS.get(name, name.replace("_", " "))
 
 
+def measured(metric: str, dimension: str, within: float | None) -> str:
+    """What a row is of, and the loss its claim allows: "IoU of boxes, 2D, within 0.02"."""
+    return f"{metric_words(metric)}, {dimension.upper()}" + (f", within {within:g}" if within else "")
+
+
 def signed(value: float) -> str:
     """To the third place, with its sign; nothing has none."""
     return f"{round(value, 3) + 0.0:+.3f}".replace("+0.000", "0.000")

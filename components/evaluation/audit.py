@@ -181,7 +181,7 @@ def judged(exam: Exam, said: dict[str, Any], dimension: int, config: AuditConfig
     for score, (more, less) in COSTS.items():
         both = asked[more] * asked[less]
         ours, theirs = (right[name][None] * both for name in (more, less))
-        costs[score] = difference(ours, theirs, both, exam.groups, draws=config.draws, seed=config.seed).to_json()
+        costs[score] = difference(ours, theirs, both, exam.groups).to_json()
     truth = [other_side(question) for question in exam.questions]
     turned = [_place(one) for one in said["mirrored"]]
     follows = np.array([float(p is not None and p == other) for p, other in zip(turned, truth, strict=True)])

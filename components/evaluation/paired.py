@@ -1,10 +1,18 @@
 """Is one run better than another? Paired differences over heads, and over seeds where there are several.
 
 Both runs answer the same questions. A head's questions stand or fall together, and a seed moves all of its answers at
-once, so heads and seeds are two crossed sources of chance. Both are drawn with replacement (the pigeonhole bootstrap,
-Owen 2007, doi:10.1214/07-AOAS122), which counts the chance of a single answer three times; so the spread of the draws
-is brought to the two-way clustered variance (Cameron, Gelbach & Miller 2011, doi:10.1198/jbes.2010.07136), and widened
-as Student's t says for so few seeds (Satterthwaite's degrees of freedom).
+once, so heads and seeds are two crossed sources of chance, and a single answer's own chance is in both: the variance is
+seeds + heads - answers (Cameron, Gelbach & Miller 2011, doi:10.1198/jbes.2010.07136; the mean squares of a two-way
+layout). With five seeds and forty heads it is the seeds' that is hardly known, so the answers' is taken from the
+heads', and a loss of certainty is paid where it arises, by Student's t of each part:
+
+    (half an interval)² = t²(seeds - 1) seeds + t²(heads - 1) max(0, heads - answers)
+
+which is never too narrow where both parts are mean squares of normal chance (Banerjee 1961, Sankhya A 23, "On
+confidence interval for two-means problem based on separate estimates of variances and tabulated values of t-table"),
+and is read backwards for p. One pooled t with Satterthwaite's degrees of freedom is not: seeds that are calm by luck
+make the variance small and its freedom large at once, which tells most in the tail, where Holm looks. Seeds that hardly
+vary cost little; of one seed, or of seeds that alone count, this is the paired t test.
 """
 
 from collections.abc import Sequence
@@ -12,9 +20,17 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special
 
-from components.evaluation.intervals import TAILS, tidy
+from components.evaluation.intervals import tidy
+
+ALPHA = 0.05
+"""What an interval leaves out, both ends together; what p is judged by."""
+CALM = 0.025
+"""Seeds are taken to vary no less than their answers' own chance lets them with this probability: two seeds of few
+questions are often equal by rounding, and say nothing by that."""
+LEAST = 1e-12
+"""p is never told to be smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +41,7 @@ class Difference:
     """95 % interval; None with fewer than two heads."""
     high: float | None
     p: float | None
-    """Two-sided, of no difference, by the same draws; never below 2 / (draws + 1)."""
+    """Two-sided, of no difference or of the one it was asked of: at most .05 where that lies outside the interval."""
     n: int
     """Questions, or boxes of a metric of boxes, of one seed."""
     seeds: int
@@ -36,13 +52,14 @@ class Difference:
 
 
 def difference(
-    ours: np.ndarray, theirs: np.ndarray, counts: np.ndarray, groups: Sequence[str], *, draws: int, seed: int
+    ours: np.ndarray, theirs: np.ndarray, counts: np.ndarray, groups: Sequence[str], *, null: float = 0.0
 ) -> Difference:
     """Of sum / count between two runs.
 
     ours, theirs: float[seeds, questions], the sums of a metric, the k-th seeds of both paired.
     counts: float[questions], the same for both runs; 0 outside the slice looked at.
     groups: the head of each question.
+    null: the difference that p is of.
     """
     n, seeds = int(counts.sum()), len(ours)
     if n == 0:
@@ -51,13 +68,9 @@ def difference(
     value = float(gaps_SH.mean(0).sum() / counts_H.sum())
     if len(counts_H) < 2:
         return Difference(value, None, None, None, n, seeds)
-    drawn = _drawn(gaps_SH, counts_H, draws, np.random.default_rng(seed))
-    variance, freedom = _variance(gaps_SH, counts_H)
-    spread = sqrt(variance / drawn.var()) if drawn.var() else 1.0
-    drawn = value + (drawn - value) * spread * stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
-    low, high = np.percentile(drawn, TAILS)
-    beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return Difference(value, float(low), float(high), min(1.0, 2 * float(1 + beyond) / (1 + draws)), n, seeds)
+    parts = _parts(gaps_SH, counts_H)
+    half = _half(parts, ALPHA)
+    return Difference(value, value - half, value + half, _chance(parts, abs(value - null)), n, seeds)
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -78,29 +91,33 @@ def _by_head(gaps: np.ndarray, counts: np.ndarray, groups: Sequence[str]) -> tup
     return gaps_SH[:, counts_H > 0], counts_H[counts_H > 0]
 
 
-def _drawn(gaps_SH: np.ndarray, counts_H: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
-    """float[draws]: the difference on heads and seeds drawn with replacement; of one seed, on heads alone."""
-    seeds, heads = gaps_SH.shape
-    weights_H = random.multinomial(heads, np.full(heads, 1 / heads), size=draws)
-    weights_S = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    return ((weights_S @ gaps_SH) * weights_H).sum(1) / (weights_H @ counts_H)
+def _parts(gaps_SH: np.ndarray, counts_H: np.ndarray) -> list[tuple[float, int]]:
+    """(variance of the difference, its degrees of freedom) of each part that chance is made of.
 
-
-def _variance(gaps_SH: np.ndarray, counts_H: np.ndarray) -> tuple[float, float]:
-    """Of the difference, and its degrees of freedom.
-
-    heads + max(0, seeds - answers), each the variance of the mean that it alone would give; a ratio's is that of its
-    residuals. An answer's own chance is in both heads and seeds.
+    Each is the variance of the mean that it alone would give; a ratio's is that of its residuals.
     """
     seeds, heads = gaps_SH.shape
     rates_S = gaps_SH.sum(1) / counts_H.sum()
     residuals_SH = (gaps_SH - rates_S[:, None] * counts_H) / counts_H.mean()
-    by_head = residuals_SH.mean(0).var(ddof=1) / heads
+    by_head = float(residuals_SH.mean(0).var(ddof=1)) / heads
     if seeds == 1:
-        return float(by_head), heads - 1
+        return [(by_head, heads - 1)]
     own = residuals_SH - residuals_SH.mean(0)
-    by_answer = (own**2).sum() / ((seeds - 1) * (heads - 1)) / (seeds * heads)
-    by_seed = max(0.0, rates_S.var(ddof=1) / seeds - by_answer)
-    both = by_head + by_seed
-    freedom = both**2 / (by_head**2 / (heads - 1) + by_seed**2 / (seeds - 1)) if both else heads - 1
-    return float(both), float(freedom)
+    by_answer = float((own**2).sum()) / ((seeds - 1) * (heads - 1)) / (seeds * heads)
+    calmest = by_answer * float(special.chdtri(seeds - 1, 1 - CALM)) / (seeds - 1)
+    by_seed = max(float(rates_S.var(ddof=1)) / seeds, calmest)
+    return [(by_seed, seeds - 1), (max(0.0, by_head - by_answer), heads - 1)]
+
+
+def _half(parts: Sequence[tuple[float, int]], chance: float) -> float:
+    """Half the interval that leaves out so much."""
+    return sqrt(sum(variance * float(special.stdtrit(freedom, chance / 2)) ** 2 for variance, freedom in parts))
+
+
+def _chance(parts: Sequence[tuple[float, int]], far: float) -> float:
+    """Two-sided p of what lies so far off: what the interval leaves out that just reaches it."""
+    if not far:
+        return 1.0
+    if _half(parts, LEAST) <= far:
+        return LEAST
+    return float(optimize.root_scalar(lambda chance: _half(parts, chance) - far, bracket=(LEAST, 1.0)).root)

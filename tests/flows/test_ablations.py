@@ -1,14 +1,18 @@
 """The ablations in a repository of their own: real DVC, real cells of a small world, two lanes, MLflow on SQLite."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from mlflow import MlflowClient
 
+from components.ablation import claims
+from components.compare import runs
 from flows import ablations, comparing, stages
 from flows.ablations import FILE
 from model.interface.errors import BadInput
@@ -39,7 +43,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / FILE).parent.mkdir(parents=True)
     (folder / FILE).write_text(yaml.safe_dump(graph))
     (folder / "params.yaml").write_text("data: {}\nevaluate: {}\n")
-    (folder / ".gitignore").write_text("data\n.urm\n.cache\n")
+    (folder / ".gitignore").write_text("data\n.urm\n.cache\ntraces\n")
     put(folder, PARAMS)
     world.data(folder / "data")
     world.checkpoint(folder / "checkpoints/base")
@@ -53,6 +57,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(f"sft@{cell}-{seed}: ran" for seed in (0, 1) for cell in PARAMS["cells"]),
         "claims: ran",
     ]
+    (page,) = [line.removeprefix("page with traces: ") for line in said if line.startswith("page with traces: ")]
+    assert Path(page) == folder / "traces/ablations.html"
     commit = ["git", "-c", "user.name=n", "-c", "user.email=e@e"]
     subprocess.run([*commit, "add", "."], cwd=folder, check=True)
     subprocess.run([*commit, "commit", "-qm", "all"], cwd=folder, check=True)
@@ -91,19 +97,41 @@ def test_cells_are_children_of_one_run_by_name_and_only_once(clone: Path, monkey
     parent = next(run for name, run in found.items() if name and name.startswith("all cells"))
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert (child.data.params["cell"], child.data.params["crops"]) == ("no-crops", "none")
+    assert {"heads", "epochs", "lr", "code"} <= set(child.data.params)
     assert "3d/accuracy" in child.data.metrics
     assert client.list_artifacts(child.info.run_id, "pictures")
 
 
-def test_runs_are_compared_on_a_page_that_leads_to_their_traces(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(clone)
+def test_runs_are_compared_on_a_page_that_leads_to_their_traces(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of so few steps get the same wrong, so one answer of a copy is told to be right."""
+    subprocess.run(["git", "clone", "-q", str(clone), str(tmp_path / "fresh")], check=True)
+    monkeypatch.chdir(tmp_path / "fresh")
+    Path("data").symlink_to(clone / "data")
+    answers = Path("results/ablation/cells/joint/0.jsonl.gz")
+    first, *others = runs.read(answers)
+    assert not first.right
+    runs.write(answers, [replace(first, counts=first.counts | {"accuracy": (1.0, 1)}), *others])
     rows = comparing.compared(["no-crops", "joint"], Path("traces/compare.html"), 3)
     assert {(row.better, row.than) for row in rows} == {("joint", "no-crops")}
-    text = Path("traces/compare.html").read_text()
-    assert "Leaderboard" in text
+    assert "Leaderboard" in Path("traces/compare.html").read_text()
+    leads_to_traces(Path("traces/compare.html"))
+    leads_to_traces(claims.linked(ablations.TRACED, Path("data")))
     lines = comparing.lines(rows)
     assert len(lines) == len(rows) == 6
     assert lines[0].startswith("joint - no-crops, ")
+
+
+def leads_to_traces(page: Path) -> None:
+    """Every changed answer it tells of has a link, to a page of two frames; all files are there."""
+    links = re.findall(r'<a href="([^"]+)"', page.read_text())
+    assert len(links) == page.read_text().count("<details>") > 0
+    for link in links:
+        beside = page.parent / link
+        frames = re.findall(r'<iframe src="([^"]+)"', beside.read_text())
+        assert len(frames) == 2
+        assert all((beside.parent / frame).is_file() for frame in frames)
 
 
 def test_an_unknown_run_is_told_with_those_that_are_there(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

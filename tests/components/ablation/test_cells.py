@@ -61,6 +61,17 @@ def test_every_claim_has_five_seeds_and_a_metric_that_pairs_up() -> None:
     assert set(wanted) <= told
 
 
+def test_grounding_is_asked_for_alone_and_with_crops() -> None:
+    told = {(claim.better, claim.than, claim.metric, claim.dimension) for claim in PLAN.claims}
+    assert {(cell, "ungrounded", "accuracy", d) for cell in ("joint", "no-crops") for d in ("2d", "3d")} <= told
+
+
+def test_a_claim_of_keeping_says_within_what() -> None:
+    kept = [claim for claim in PLAN.claims if "keeps" in claim.claim]
+    assert [(claim.dimension, claim.within) for claim in kept] == [("2d", 0.02), ("3d", 0.02)]
+    assert all(claim.within is None for claim in PLAN.claims if claim not in kept)
+
+
 def test_titles_tell_cells_apart() -> None:
     titles = [cell.title() for cell in PLAN.cells.values()]
     assert len(set(titles)) == len(titles)
@@ -74,6 +85,15 @@ def test_titles_tell_cells_apart() -> None:
         ({"cells": {"a": {"grounding": False}}}, "cells.a.grounding"),
         ({"cells": {"a": {"grounded": False}}}, "without boxes there are none"),
         ({"cells": {"a": {"after": "b"}}}, "cell 'b' is named and not there, known: a"),
+        (
+            {
+                "cells": {"a": {}},
+                "claims": [
+                    {"claim": "c", "better": "a", "than": "a", "metric": "box_iou", "dimension": "2d", "within": -0.02}
+                ],
+            },
+            "claims.0.within: found -0.02",
+        ),
         ({"training": {"heads": 1}, "cells": {"a": {}}}, "training.heads: found 1"),
     ],
 )

@@ -1,20 +1,23 @@
+import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from components.compare.differences import Compared, alone, changed, compare, corrected, every
 from components.compare.runs import Run
 from components.evaluation.paired import Difference
 from model.interface.errors import BadInput
 from tests.components.compare.made import run
+from tests.components.evaluation.worlds import worlds
 
 GOOD, BAD = run("good", 2), run("bad", 12)
 
 
 def test_a_difference_is_over_common_seeds_and_questions() -> None:
-    found = compare(GOOD, BAD, "accuracy", "3d", draws=500).found
+    found = compare(GOOD, BAD, "accuracy", "3d").found
     assert (found.value, found.n, found.seeds) == (0.25, 40, 5)
     fewer = Run("fewer", "fewer", {k: BAD.seeds[k] for k in (1, 3)}, BAD.about, {})
-    assert compare(GOOD, fewer, "accuracy", "3d", draws=500).found.seeds == 2
-    assert compare(GOOD, BAD, "accuracy", "2d", draws=500).found.n == 0
+    assert compare(GOOD, fewer, "accuracy", "3d").found.seeds == 2
+    assert compare(GOOD, BAD, "accuracy", "2d").found.n == 0
 
 
 def test_nothing_in_common_is_told_by_name() -> None:
@@ -30,7 +33,7 @@ def test_a_metric_that_does_not_pair_up_is_refused() -> None:
 
 
 def test_all_rows_are_corrected_together() -> None:
-    rows = every([BAD, GOOD, run("same", 12)], ("accuracy", "box_iou"), draws=2000)
+    rows = every([BAD, GOOD, run("same", 12)], ("accuracy", "box_iou"))
     assert [(row.better, row.metric, row.found.n) for row in rows] == [
         ("good", "accuracy", 40), ("good", "box_iou", 40), ("same", "accuracy", 40), ("same", "box_iou", 40)
     ]  # fmt: skip
@@ -50,8 +53,46 @@ def test_the_verdict_is_the_corrected_one() -> None:
     assert judged(0.1, None) == "not measured"
 
 
+def test_no_worse_than_a_margin_is_what_is_asked() -> None:
+    """A small loss that is surely no larger than allowed is kept; the same loss of which less is allowed is not."""
+    fewer = run("fewer", 3)  # one of 40 more wrong with every seed: 0.025 less
+
+    def judged(ours: Run, theirs: Run, within: float) -> str:
+        (row,) = corrected([compare(ours, theirs, "accuracy", "3d", within=within)])
+        assert row.found.low is not None and row.found.high is not None and row.found.p is not None
+        assert (row.verdict == "kept") == (row.found.low > -within)
+        assert (row.verdict == "lost") == (row.found.high < -within)
+        return row.verdict
+
+    assert judged(fewer, GOOD, 0.1) == "kept"
+    assert judged(fewer, GOOD, 0.03) == "unsure"
+    assert judged(BAD, GOOD, 0.02) == "lost"
+    assert judged(GOOD, BAD, 0.02) == "kept"
+
+
+def test_p_of_a_margin_is_of_that_loss_not_of_none() -> None:
+    """Twice scipy's one-sided p that the mean over heads lies above the loss."""
+    ours, theirs = run("ours", 3, seeds=1), run("theirs", 2, seeds=1)
+    found = compare(ours, theirs, "accuracy", "3d", within=0.1).found
+    heads = [-0.5 if k == 1 else 0.0 for k in range(20)]
+    peer = ttest_rel(heads, [-0.1] * 20, alternative="greater")
+    assert found.p == pytest.approx(2 * peer.pvalue)
+    none = compare(ours, theirs, "accuracy", "3d").found.p
+    assert none == pytest.approx(ttest_rel(heads, [0.0] * 20).pvalue)
+
+
+def test_a_whole_table_of_nothing_seldom_says_anything() -> None:
+    """200 tables of 23 rows without a difference, seeds mattering most: at most a twentieth of them may, by chance."""
+    found = list(worlds(19, 200 * 23, by_seed=0.3, by_head=0, by_answer=1))
+    tables = [
+        [Compared("a", "b", "accuracy", "3d", row) for row in found[k : k + 23]] for k in range(0, len(found), 23)
+    ]
+    said = [any(row.verdict != "unsure" for row in corrected(table)) for table in tables]
+    assert np.mean(said) <= 0.08
+
+
 def test_a_run_alone_has_its_mean_over_seeds() -> None:
-    found = alone(GOOD, "accuracy", "3d", draws=500)
+    found = alone(GOOD, "accuracy", "3d")
     assert found.value == pytest.approx((38 + 37 + 36 + 35 + 34) / 200)
     assert found.low is not None and found.high is not None
     assert found.low < 0.9 < found.high

@@ -31,12 +31,10 @@ def test_runs_of_an_evaluation_have_its_numbers(config: EvaluateConfig) -> None:
     for dimension in ("2d", "3d"):
         for metric in ("accuracy", "box_iou", "valid_format"):
             told = tree["rl"]["test"][dimension][metric]
-            found = alone(rl, metric, dimension, draws=100)
+            found = alone(rl, metric, dimension)
             assert (found.value, found.n) == (pytest.approx(told["value"], abs=1e-4), told["n"])
         change = tree["difference"]["rl - sft"]["test"][dimension]["accuracy"]
-        assert compare(rl, sft, "accuracy", dimension, draws=100).found.value == pytest.approx(
-            change["value"], abs=1e-4
-        )
+        assert compare(rl, sft, "accuracy", dimension).found.value == pytest.approx(change["value"], abs=1e-4)
     assert sft.data == tree["digests"]["data"]
     assert sft.about["checkpoint"] == tree["digests"]["checkpoints"]["sft"]
 

@@ -1,11 +1,11 @@
 import xml.etree.ElementTree as ET
 
 from components.compare.differences import Compared, every
-from components.compare.forest import LEFT, WIDTH, forest
+from components.compare.forest import COLOURS, LEFT, WIDTH, forest
 from components.evaluation.paired import Difference
 from tests.components.compare.made import run
 
-ROWS = every([run("bad", 12), run("good", 2)], ("accuracy", "box_iou"), draws=300)
+ROWS = every([run("bad", 12), run("good", 2)], ("accuracy", "box_iou"))
 
 
 def points(svg: str) -> list[float]:
@@ -17,8 +17,17 @@ def test_a_point_lies_on_its_side_of_nothing() -> None:
     middle = LEFT + WIDTH / 2
     assert better > middle
     assert none == middle
-    (worse,) = points(forest(every([run("good", 2), run("bad", 12)], ("accuracy",), draws=300)))
+    (worse,) = points(forest(every([run("good", 2), run("bad", 12)], ("accuracy",))))
     assert worse < middle
+
+
+def test_an_allowed_loss_is_marked_where_it_lies() -> None:
+    row = Compared("a", "b", "box_iou", "3d", Difference(0.0, -0.01, 0.01, 0.01, 9, 5), corrected=0.01, within=0.02)
+    (mark,) = [node for node in ET.fromstring(forest([row])).iter() if node.get("class") == "within"]
+    assert LEFT < float(mark.get("x1", 0)) < LEFT + WIDTH / 2
+    assert row.verdict == "kept"
+    assert COLOURS["kept"] in forest([row])
+    assert 'class="within"' not in forest(ROWS)
 
 
 def test_names_are_words_not_markup() -> None:

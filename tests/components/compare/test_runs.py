@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,45 @@ def test_a_folder_without_answers_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such run") as error:
         runs.load(tmp_path / "absent")
     assert "found no answers" in error.value.where
+
+
+def seeds_of_a_run(folder: Path, **second) -> Path:
+    """Two seeds; what the second has otherwise."""
+    digests = {"data": "d", "base": "b", "training": "t"}
+    for seed, changes in ((0, {}), (1, second)):
+        told = {"title": "t", "settings": {"mixture": "joint"}, "contract": {}, "digests": digests, **changes}
+        told["digests"] = told["digests"] | {"checkpoint": f"c{seed}"}
+        folder.mkdir(exist_ok=True)
+        (folder / f"{seed}.json").write_text(json.dumps(told))
+        runs.write(folder / f"{seed}.jsonl.gz", run("a", 3, seeds=1, n=6).seeds[0].values())
+    return folder
+
+
+def test_a_run_has_its_seeds_and_what_they_share(tmp_path: Path) -> None:
+    found = runs.load(seeds_of_a_run(tmp_path / "a"))
+    assert (set(found.seeds), found.data, found.about) == ({0, 1}, "d", {"settings": {"mixture": "joint"}, "data": "d"})
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ({"digests": {"data": "e", "base": "b", "training": "t"}}, "1.json, digests.data: found e, wanted d as in 0"),
+        ({"digests": {"data": "d", "base": "b", "training": "u"}}, "1.json, digests.training: found u, wanted t"),
+        ({"settings": {"mixture": "2d"}}, "1.json, settings: found {'mixture': '2d'}, wanted {'mixture': 'joint'}"),
+        ({"contract": {"crop_slices": 0}}, "1.json, contract: found {'crop_slices': 0}, wanted {}"),
+    ],
+)
+def test_seeds_of_a_run_differ_in_nothing_else(second: dict, told: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="differ in more than the seed") as error:
+        runs.load(seeds_of_a_run(tmp_path / "a", **second))
+    assert told in error.value.where
+
+
+def test_runs_of_other_data_are_told_by_name() -> None:
+    runs.of_one_data([run("a", 3), run("b", 3)])
+    with pytest.raises(BadInput, match="other questions") as error:
+        runs.of_one_data([run("a", 3), run("b", 3), run("c", 3, data="e")])
+    assert error.value.where == "c, data: found e, wanted d as of a"
 
 
 def test_what_was_asked_is_kept_as_it_was_shown() -> None:

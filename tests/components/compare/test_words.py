@@ -1,4 +1,4 @@
-from components.compare.words import chance, interval, metric_words, signed
+from components.compare.words import chance, interval, measured, metric_words, signed
 from components.evaluation.paired import Difference
 
 
@@ -16,3 +16,5 @@ def test_an_interval_is_told_with_its_ends_where_it_has_any() -> None:
 def test_chances_and_metrics_are_told_in_words() -> None:
     assert [chance(p) for p in (None, 0.0004, 0.04)] == ["–", "< 0.001", "0.040"]
     assert (metric_words("box_iou"), metric_words("tool_rate")) == ("IoU of boxes", "tool rate")
+    assert measured("box_iou", "2d", None) == "IoU of boxes, 2D"
+    assert measured("box_iou", "2d", 0.02) == "IoU of boxes, 2D, within 0.02"

@@ -20,6 +20,7 @@ from model.interface.writing import write_text
 COLUMNS = {
     "unseen donor, 2D": ("test", "2d"),
     "unseen donor, 3D": ("test", "3d"),
+    "contrast never trained (DWI), 2D": ("shifted", "2d"),
     "real T1, 2D": ("real", "2d"),
     "real T1, 3D": ("real", "3d"),
 }

@@ -12,7 +12,7 @@ class EvaluateConfig(BaseModel):
     """Sealed folder of shards."""
     checkpoints: dict[str, Path] = {"sft": Path("checkpoints/sft"), "rl": Path("checkpoints/rl")}
     """Folders by name, in the order they were trained: each later one is compared with the one before."""
-    splits: tuple[str, ...] = ("test", "real")
+    splits: tuple[str, ...] = ("test", "real", "shifted")
     """Splits to answer; questions keep their own dimension."""
     blank_splits: tuple[str, ...] = ("test",)
     """Splits also asked with nothing to see."""

@@ -9,7 +9,7 @@ from html import escape
 from components.compare.differences import Compared
 from components.compare.words import measured, signed
 
-LEFT, WIDTH, RIGHT, ROW = 420, 420, 190, 26
+LEFT, WIDTH, RIGHT, ROW = 590, 420, 190, 26
 """Room for words, for the axis and for numbers, and the height of a line, px."""
 COLOURS = {"better": "#1a7f37", "kept": "#1a7f37", "worse": "#b3261e", "lost": "#b3261e"}
 UNSURE = "#59636e"
@@ -69,7 +69,7 @@ def _line(row: Compared, y: float, x: Callable[[float], float]) -> str:
     return "".join(parts)
 
 
-def _short(words: str, most: int = 54) -> str:
+def _short(words: str, most: int = 86) -> str:
     return words if len(words) <= most else words[: most - 1] + "…"
 
 

@@ -79,7 +79,7 @@ def test_the_metrics_count_what_is_in_the_shards(built):
         assert sum(part["n"] for part in metrics["questions"][split].values()) == len(asked)
         assert metrics["studies"][split]["n"] == len(list(shards.read_studies(built / "data", split)))
     assert metrics["laterality"]["wrong"] == 0
-    assert metrics["laterality"]["agree"] > 20
+    assert metrics["laterality"]["agree"] > 5
     assert set(metrics["landmark_residual_mm"]) == {*build.TRAIN, *build.VAL, *build.TEST}
 
 

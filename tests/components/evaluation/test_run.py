@@ -43,7 +43,7 @@ def test_the_same_inputs_give_the_same_bytes(small: Path) -> None:
 def test_every_answer_behind_the_numbers_is_kept(small: Path) -> None:
     tree = run(config(small, "kept"))
     answers = list(read(small / "kept/traces.jsonl.gz"))
-    assert len(answers) == 2 * 3 * 12  # checkpoints x (test, test blank, real) x questions
+    assert len(answers) == 2 * 4 * 12  # checkpoints x (test, test blank, real, shifted) x questions
     right = [a.correct for a in answers if (a.checkpoint, a.split, a.blank) == ("rl", "test", False)]
     both = [tree["rl"]["test"][dimension]["accuracy"] for dimension in ("2d", "3d")]
     assert sum(right) == pytest.approx(sum(metric["value"] * metric["n"] for metric in both))  # type: ignore[arg-type]

@@ -55,7 +55,8 @@ class Cell(BaseModel):
 
     def title(self) -> str:
         """As it is told to people."""
-        stage = {"ours": "SFT + RL", "ours+iou": "SFT + RL with IoU"}[self.reward] if self.after else "SFT"
+        by = {"ours": "RL", "ours+iou": "RL with IoU"}[self.reward]
+        stage = f"{by} from {self.after}" if self.after else "SFT"
         few = f" ({self.volumes} volumes)" if self.volumes else ""
         return f"{stage}: {MIXTURES[self.mixture]}{few}, " + (
             f"grounded, {CROPS[self.crops]}" if self.grounded else "ungrounded"

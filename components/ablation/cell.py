@@ -69,12 +69,12 @@ def run(
     usual = replace(ASKED, max_tokens=planned.training.max_tokens)
     traces = answer(checkpoint, asked, usual)
     # what RL makes likelier, greedy answers need not show
-    drawn = answer(checkpoint, asked, replace(usual, temperature=1.0, seed=seed)) if _near_rl(planned, name) else None
+    near_rl = bool(cell.after) or _goes_on(planned, name)
+    drawn = answer(checkpoint, asked, replace(usual, temperature=1.0, seed=seed)) if near_rl else [None] * len(asked)
+    answered = zip(exam.questions, exam.prepared, traces, exam.groups, drawn, strict=True)
     rows = [
-        score(question, study.frame, trace, group, modality=study.volume.modality, sampled=drawn[k] if drawn else None)
-        for k, (question, study, trace, group) in enumerate(
-            zip(exam.questions, exam.prepared, traces, exam.groups, strict=True)
-        )
+        score(question, study.frame, trace, group, modality=study.volume.modality, sampled=sampled)
+        for question, study, trace, group, sampled in answered
     ]
     tree = report.by_dimension(rows, {}, resample(exam.groups, planned.training.draws, 0))
     dropped = (*report.SLICES, "selective")
@@ -105,10 +105,6 @@ def run(
 
 def _goes_on(planned: Plan, name: str) -> bool:
     return any(other.after == name for other in planned.cells.values())
-
-
-def _near_rl(planned: Plan, name: str) -> bool:
-    return bool(planned.cells[name].after) or _goes_on(planned, name)
 
 
 def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path:

@@ -31,16 +31,14 @@ def write(data: Path, out: Path, cell: Cell, planned: Plan, seed: int) -> Made:
     """Write the folder; raises BadInput as `shards` does, and where no head is left for RL."""
     questions = shards.read_questions(data, SPLIT)
     asked = {question.study for question in questions}
-    taught, asked_by_rl = drawn_heads(
-        [s.group for s in shards.read_studies(data, SPLIT) if s.id in asked],
-        (planned.training.heads, planned.rl.heads),
-        seed,
-    )
+    found = [(s.id, s.group, s.volume.dimension) for s in shards.read_studies(data, SPLIT) if s.id in asked]
+    most = planned.training.heads, planned.rl.heads
+    taught, asked_by_rl = drawn_heads((group for _, group, _ in found), most, seed)
     heads = asked_by_rl if cell.after else taught
     if not heads:
         where = f"{data}: found {len(taught)} heads with questions, wanted more than training.heads"
         raise BadInput("no head is left for RL", where=where, next=f"lower training.heads in {FILE}")
-    there = [(s.id, s.volume.dimension) for s in shards.read_studies(data, SPLIT) if s.group in heads and s.id in asked]
+    there = [(name, dimension) for name, group, dimension in found if group in heads]
     kept = mixed(_with_volumes(there, cell.volumes, seed), cell.mixture, seed)
     shards.write_studies(out, SPLIT, (s for s in shards.read_studies(data, SPLIT) if s.id in kept))
     told = [question for question in questions if question.study in kept]

@@ -40,10 +40,8 @@ def balance(
 def _levelled(same: list[Question], random: np.random.Generator) -> list[Question]:
     """Of one wording: no answer commoner than it may be."""
     if same[0].regions:  # every question has boxes of its own; but a structure's place is half known without looking
-        of_lesions, of_structures = [], []
-        for question in _mixed(same, random):
-            (of_lesions if ANY_KIND.search(question.text) else of_structures).append(question)
-        return of_lesions + of_structures[: len(of_lesions)]
+        about_a_lesion = _groups(_mixed(same, random), lambda question: bool(ANY_KIND.search(question.text)))
+        return about_a_lesion[True] + about_a_lesion[False][: len(about_a_lesion[True])]
     by_answer = _groups(_mixed(same, random), answer_key)
     sizes = sorted(map(len, by_answer.values()))
     if len(same[0].options) == 2:

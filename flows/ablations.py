@@ -9,7 +9,7 @@ Killed, the same command goes on: what is done is done, and a training goes on f
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ def run(lanes: int = LANES) -> Iterator[str]:
         begun: dict[str, Future[stages.Outcome]] = {}
         for seed in planned.seeds:  # all cells of a seed before the next: what was stopped can be read
             mine = [name for name in waiting if name.endswith(f"-{seed}") and "@" in name]
+            forerunners = [f"sft@{cell.after}-{seed}" for cell in planned.cells.values() if cell.after]
             for name in sorted(mine, key=lambda name: name.startswith("rl@")):
-                after = planned.cells[name.partition("@")[2].rpartition("-")[0]].after
-                begun[name] = pool.submit(_reproduced, name, begun.get(f"sft@{after}-{seed}"))
+                waits_for = [begun[f] for f in forerunners if f in begun] if name.startswith("rl@") else []
+                begun[name] = pool.submit(_reproduced, name, waits_for)
         for name, outcome in begun.items():
             yield f"{name}: {outcome.result()}"
     yield f"claims: {stages.reproduce(f'{FILE}:claims')}"
@@ -54,9 +55,12 @@ def run(lanes: int = LANES) -> Iterator[str]:
         yield f"page with traces: {claims.linked(TRACED, data).resolve()}"
 
 
-def _reproduced(name: str, forerunner: Future[stages.Outcome] | None) -> stages.Outcome:
-    """Lanes take cells in the order they were given, so a forerunner has begun and nobody waits for ever."""
-    if forerunner:
+def _reproduced(name: str, forerunners: Sequence[Future[stages.Outcome]]) -> stages.Outcome:
+    """Lanes take cells in the order they were given, so a forerunner has begun and nobody waits for ever.
+
+    All forerunners of the seed, its own or not: they are dependencies of the one stage that DVC makes all cells of RL
+    from."""
+    for forerunner in forerunners:
         forerunner.result()
     return stages.reproduce(f"{FILE}:{name}")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.compare import words
 from components.stage import command
 from model.interface.errors import BadInput, Failure
 from model.interface.writing import write_text
@@ -52,7 +53,8 @@ class ReadmeConfig(BaseModel):
 def run(config: ReadmeConfig, *, check: bool = False) -> None:
     """Bring the page up to date, or raise Failure where it isn't."""
     page = config.readme.read_text()
-    wanted = filled(page, {"results": results_table(config.results), "bench": bench_table(config.results)})
+    tables = {"results": results_table, "ablations": ablations_table, "bench": bench_table}
+    wanted = filled(page, {name: table(config.results) for name, table in tables.items()})
     if wanted == page:
         return
     if check:
@@ -99,6 +101,30 @@ def results_table(results: Path) -> str:
     rows.append(["questions", *(str(metrics["accuracy"]["n"]) for metrics in columns.values())])
     made_from = f"Checkpoint `{name}` {tree['digests']['checkpoints'][name][:12]}, data {tree['digests']['data'][:12]}."
     return _markdown(["", *columns], rows) + f"\n{made_from} In brackets 95 % intervals, by bootstrap over heads.\n"
+
+
+def ablations_table(results: Path) -> str:
+    """A row a claim and metric, with what either dimension says to it."""
+    file = results / "ablation" / "claims.json"
+    if not file.exists():
+        return NOTHING
+    claims = json.loads(file.read_text())
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for claim in claims:
+        measured = words.metric_words(claim["metric"]) + (f", within {claim['within']}" if claim["within"] else "")
+        found = "–"
+        if claim["low"] is not None:
+            difference, low, high = (words.signed(claim[key]) for key in ("difference", "low", "high"))
+            found = f"{difference} [{low}, {high}]" + (
+                "" if claim["verdict"] == "unsure" else f" **{claim['verdict']}**"
+            )
+        rows.setdefault((claim["claim"], measured), {})[claim["dimension"]] = found
+    lines = [[*asked, found.get("2d", "–"), found.get("3d", "–")] for asked, found in rows.items()]
+    seeds = " or ".join(str(number) for number in sorted({claim["seeds"] for claim in claims}))
+    return _markdown(["claim", "of", "2D", "3D"], lines) + (
+        f"\nDifferences of {seeds} seeds each, data {claims[0]['data'][:12]}. In brackets 95 % intervals over heads "
+        f"and seeds; in bold what holds after Holm's correction over all {len(claims)}.\n"
+    )
 
 
 def bench_table(results: Path) -> str:

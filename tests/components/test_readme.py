@@ -6,7 +6,10 @@ import pytest
 from components.readme import NOTHING, ReadmeConfig, filled, run
 from model.interface.errors import BadInput, Failure
 
-PAGE = "# A\n\n<!-- results -->\n<!-- /results -->\n\nwords\n\n<!-- bench -->\nold\n<!-- /bench -->\n\nmore words\n"
+PAGE = (
+    "# A\n\n<!-- results -->\n<!-- /results -->\n\nwords\n\n<!-- ablations -->\n<!-- /ablations -->\n\n"
+    "<!-- bench -->\nold\n<!-- /bench -->\n\nmore words\n"
+)
 
 
 def interval(value: float, *, known: bool = True) -> dict[str, float | int | None]:
@@ -33,7 +36,7 @@ def measured(results: Path, accuracy: float) -> None:
 
 def test_without_results_the_page_says_so_and_is_not_stale(config: ReadmeConfig) -> None:
     run(config)
-    assert config.readme.read_text().count(NOTHING) == 2
+    assert config.readme.read_text().count(NOTHING) == 3
     run(config, check=True)
 
 
@@ -58,6 +61,25 @@ def test_the_table_tells_the_last_checkpoint_beside_its_baselines(config: Readme
     assert "| accuracy, rl - sft | +0.04 [-0.06, +0.14] | – |" in page
     assert "`rl` bbbbbbbbbbbb, data dddddddddddd" in page
     assert "0.11" not in page
+
+
+def test_a_claim_is_a_row_and_bold_only_where_it_holds(config: ReadmeConfig) -> None:
+    shared = {"claim": "crops help", "seeds": 5, "data": "d" * 64}
+    accuracy = {"metric": "accuracy", "within": None, "difference": 0.04, "low": 0.01, "high": 0.07}
+    kept = {"metric": "box_iou", "within": 0.02, "difference": -0.001, "low": -0.01, "high": 0.01}
+    claims = [
+        {**shared, **accuracy, "dimension": "2d", "verdict": "better"},
+        {**shared, **accuracy, "dimension": "3d", "verdict": "unsure"},
+        {**shared, **kept, "dimension": "3d", "verdict": "kept"},
+    ]
+    (config.results / "ablation").mkdir(parents=True)
+    (config.results / "ablation/claims.json").write_text(json.dumps(claims))
+    run(config)
+    page = config.readme.read_text()
+    assert "| crops help | accuracy | +0.040 [+0.010, +0.070] **better** | +0.040 [+0.010, +0.070] |\n" in page
+    assert "| crops help | IoU of boxes, within 0.02 | – | -0.001 [-0.010, +0.010] **kept** |\n" in page
+    assert "Differences of 5 seeds each, data dddddddddddd." in page
+    assert "over all 3." in page
 
 
 def test_a_bench_figure_is_a_row_with_its_proof(config: ReadmeConfig) -> None:

@@ -1,5 +1,6 @@
 """Runs out of an evaluation: each checkpoint that stage `evaluate` asked, read back from the traces it kept."""
 
+import json
 from pathlib import Path
 
 from components.compare.runs import Run, row_of
@@ -16,31 +17,38 @@ SPLIT = "test"
 
 
 def load(name: str, config: EvaluateConfig) -> Run:
-    """The answers of a checkpoint to the test questions, as one seed. Raises BadInput where they are not at hand."""
-    file, folder = config.out / traces.FILE, config.checkpoints[name]
-    for needed in (file, folder / "contract.json", config.data / shards.MANIFEST):
+    """The answers of a checkpoint to the test questions, as one seed.
+
+    Raises BadInput where they are not at hand, or are not those to the questions of this data: a question's name says
+    where it is asked, not what.
+    """
+    file, numbers, folder = config.out / traces.FILE, config.out / "metrics.json", config.checkpoints[name]
+    for needed in (file, numbers, folder / "contract.json", config.data / shards.MANIFEST):
         if not needed.is_file():
             where = f"{needed}: found no file, wanted what stage evaluate reads and writes"
             raise BadInput(f"the answers of {name} are not at hand", where=where, next="urm evaluate")
+    digest, found = shards.digest(config.data), json.loads(numbers.read_text())["digests"]["data"]
+    if found != digest:
+        where = f"{numbers}, digests.data: found {found[:12]}, wanted {digest[:12]} of {config.data}"
+        raise BadInput(f"the answers of {name} are of other data", where=where, next="urm evaluate")
     given = {
         answer.trace.question_id: answer.trace
         for answer in traces.read(file)
         if (answer.checkpoint, answer.split, answer.blank) == (name, SPLIT, False)
     }
+    questions = shards.read_questions(config.data, SPLIT)
+    if missing := [question.id for question in questions if question.id not in given]:
+        where = f"{file}: found no answer of {name} to {missing[0]}, wanted one to all {len(questions)} of {SPLIT}"
+        raise BadInput(f"{name} did not answer all questions", where=where, next="urm evaluate")
     contract = Contract.load(folder)
     studies = {study.id: study for study in shards.read_studies(config.data, SPLIT)}
     rows = {}
-    for question in shards.read_questions(config.data, SPLIT):
-        if question.id in given:
-            study, trace = studies[question.study], given[question.id]
-            frame = frame_of(study.volume, contract, covered_by(study.volume, contract))
-            rows[question.id] = row_of(score(question, frame, trace, study.group), trace, question, frame)
-    if not rows:
-        where = f"{file}: found no answer of {name!r} to the questions of {config.data}"
-        raise BadInput(f"the answers of {name} are of other data", where=where, next="urm evaluate")
-    digest = shards.digest(config.data)
-    version = next(iter(given.values())).versions.get("checkpoint", "")
-    return Run(name, f"{name}, as evaluated", {0: rows}, {"data": digest, "checkpoint": version}, differing(contract))
+    for question in questions:
+        study, trace = studies[question.study], given[question.id]
+        frame = frame_of(study.volume, contract, covered_by(study.volume, contract))
+        rows[question.id] = row_of(score(question, frame, trace, study.group), trace, question, frame)
+    digests = {"data": digest, "checkpoint": next(iter(given.values())).versions.get("checkpoint", "")}
+    return Run(name, f"{name}, as evaluated", {0: rows}, {0: {"digests": digests}}, differing(contract))
 
 
 def differing(contract: Contract, base: Path = Path("checkpoints/base")) -> dict:

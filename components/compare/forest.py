@@ -1,24 +1,25 @@
 """A forest plot as inline SVG: a line a difference, its point and its interval, and nothing in the middle.
 
-Where a claim allows a loss, a broken mark stands at it.
+Where a claim allows a loss, a broken mark stands at it. Metrics that are counted are left to the table: on one axis
+their crops and tokens would leave shares no room.
 """
 
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import count
 
 from components.compare.differences import Compared
-from components.compare.words import measured, signed
+from components.compare.words import AMOUNTS, better, measured, signed
 
 LEFT, WIDTH, RIGHT, ROW = 590, 420, 190, 26
 """Room for words, for the axis and for numbers, and the height of a line, px."""
 COLOURS = {"better": "#1a7f37", "kept": "#1a7f37", "worse": "#b3261e", "lost": "#b3261e"}
 UNSURE = "#59636e"
-STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def forest(rows: Sequence[Compared]) -> str:
     """The plot; "" of nothing. Runs are told by their names, claims by their words."""
-    rows = [row for row in rows if row.found.value is not None]
+    rows = [row for row in rows if row.found.value is not None and row.metric not in AMOUNTS]
     if not rows:
         return ""
     told = [n for row in rows for n in (row.found.value, row.found.low, row.found.high, row.within)]
@@ -59,7 +60,7 @@ def _line(row: Compared, y: float, x: Callable[[float], float]) -> str:
         )
         told += f" [{signed(found.low)}, {signed(found.high)}]"
     if row.within:
-        end = x(-row.within)
+        end = x(-row.within * better(row.metric))
         parts.append(
             f'<line class="within" x1="{end:.1f}" y1="{y - 7}" x2="{end:.1f}" y2="{y + 7}" stroke="{colour}" '
             'stroke-dasharray="2 2"/>'
@@ -74,7 +75,7 @@ def _short(words: str, most: int = 86) -> str:
 
 
 def _ticks(reach: float) -> list[float]:
-    """Round numbers on both sides of nothing, three to five of them a side at most."""
-    step = next((s for s in STEPS if reach / s <= 4), 1.0)
-    count = int(reach / step)
-    return [round(k * step, 4) for k in range(-count, count + 1)]
+    """Round numbers on both sides of nothing, four a side at most."""
+    step = next(s * 10.0**tens for tens in count(-2) for s in (1, 2, 5) if reach <= 4 * s * 10.0**tens)
+    most = int(reach / step)
+    return [round(k * step, 4) for k in range(-most, most + 1)]

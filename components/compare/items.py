@@ -68,19 +68,24 @@ class Data:
         return self._studies[question.study]
 
 
-def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Contract | None, page: Path) -> list[Item]:
-    """Write the pages that belong to `page`, and say what it tells of each. base: what runs' contracts differ from."""
+def items(
+    ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Contract | None, page: Path, pair: int = 0
+) -> list[Item]:
+    """Write the pages that belong to `page`, and say what it tells of each. base: what runs' contracts differ from.
+
+    pair: which of the page's pairs of runs this is.
+    """
     seeds, _ = together(ours, theirs)
     found = []
     for one in some:
         question = data.questions.get(one.question)
         link = ""
         if question and base:
-            name = re.sub(r"[^\w-]", "_", f"{one.question}-{ours.name}-{theirs.name}")
+            name = re.sub(r"[^\w-]", "_", f"{one.question}-{pair}")
             link = f"{page.stem}-items/{name}.html"
             _beside(page.parent / link, (ours, theirs), seeds[0], question, data.study(question), base)
         said, other = (run.seeds[seeds[0]][one.question] for run in (ours, theirs))
-        text, *options = [line for line in said.asked.splitlines() if line]
+        text, options = parted(said.asked)
         found.append(
             Item(
                 question=one.question,
@@ -89,7 +94,7 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
                 seeds=one.seeds,
                 of=len(seeds),
                 text=text,
-                options=tuple(options),
+                options=options,
                 right=said.truth,
                 ours=said.said,
                 theirs=other.said,
@@ -97,6 +102,12 @@ def items(ours: Run, theirs: Run, some: Sequence[Changed], data: Data, base: Con
             )
         )
     return found
+
+
+def parted(asked: str) -> tuple[str, tuple[str, ...]]:
+    """The question and its lettered options, of what `prompt.user_text` wrote; none of an open question."""
+    text, lettered, rest = asked.rpartition("\n\nA. ")
+    return (text, tuple(re.split(r"\n(?=[A-Z]\. )", f"A. {rest}"))) if lettered else (asked, ())
 
 
 def pictures(run: Run, seed: int, data: Data, base: Path = Path("checkpoints/base")) -> dict[str, np.ndarray]:

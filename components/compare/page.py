@@ -3,7 +3,8 @@
 Nothing is fetched and no script runs. Links lead to the pages of both traces, where they could be made.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from components.compare import differences, words
 from components.compare.differences import Compared
 from components.compare.forest import forest
 from components.compare.items import Data, Item, items
-from components.compare.runs import Run, of_one_data
+from components.compare.runs import Run, by_name, of_one_data
 from components.evaluation.paired import Difference
 from components.serving.page import inline_hash
 from components.serving.story import DISCLAIMER
@@ -39,6 +40,7 @@ class Placed:
 
     @property
     def n(self) -> str:
+        """Questions whose answer is known, 2D + 3D."""
         return " + ".join(str(cell.n) for cell in self.cells[:2])
 
 
@@ -48,12 +50,12 @@ class Pair:
 
     better: str
     than: str
-    gained: int
-    lost: int
+    counts: tuple[tuple[str, int, int], ...]
+    """(dimension, gained, lost) of each that is compared."""
     items: tuple[Item, ...]
 
 
-def leaderboard(runs: Sequence[Run]) -> list[Placed]:
+def leaderboard(runs: Iterable[Run]) -> list[Placed]:
     """The highest mean accuracy over images and volumes first."""
     placed = [Placed(run, tuple(differences.alone(run, *column) for column in BOARD)) for run in runs]
     return sorted(placed, key=lambda one: -sum(cell.value or 0.0 for cell in one.cells[:2]))
@@ -74,21 +76,22 @@ def write(
 
     rows: what is compared, `Compared.better` and `than` naming runs. shown: changed answers told of each pair.
     data: makes the trace pages; None of a page without. note: a sentence to be told with the table.
-    Raises BadInput where runs answered other data.
+    Raises BadInput where runs answered other data, or where two are called alike.
     """
     of_one_data(runs)
-    by_name = {run.name: run for run in runs}
+    named = by_name(runs)
     contract = Contract.load(base) if (base / "contract.json").is_file() else None
     read = Data(data)
     pairs = []
-    for better, than in dict.fromkeys((row.better, row.than) for row in rows):
-        changed = differences.changed(by_name[better], by_name[than])
+    for k, (better, than) in enumerate(dict.fromkeys((row.better, row.than) for row in rows)):
+        dimensions = sorted({row.dimension for row in rows if (row.better, row.than) == (better, than)})
+        changed = differences.changed(named[better], named[than], dimensions)
         some = [*islice((c for c in changed if c.gained), shown), *islice((c for c in changed if not c.gained), shown)]
-        told = items(by_name[better], by_name[than], some, read, contract, out)
-        gained = sum(one.gained for one in changed)
-        pairs.append(Pair(better, than, gained, len(changed) - gained, tuple(told)))
-    titles = {run.name: run.title for run in runs}
-    _write(out, title=title, note=note, rows=rows, board=leaderboard(runs), pairs=pairs, titles=titles)
+        told = items(named[better], named[than], some, read, contract, out, k)
+        of = Counter((f"{one.dimension}d", one.gained) for one in changed)
+        pairs.append(Pair(better, than, tuple((d, of[d, True], of[d, False]) for d in dimensions), tuple(told)))
+    titles = {name: run.title for name, run in named.items()}
+    _write(out, title=title, note=note, rows=rows, board=leaderboard(named.values()), pairs=pairs, titles=titles)
     return out
 
 
@@ -103,6 +106,13 @@ def _write(out: Path, **told: Any) -> None:
     style = (HERE / "compare.css").read_text(encoding="utf-8")
     plot = Markup(forest(told["rows"]))
     page = environment.get_template("compare.html").render(
-        **told, columns=BOARD, forest=plot, style=Markup(style), style_hash=inline_hash(style), disclaimer=DISCLAIMER
+        **told,
+        columns=BOARD,
+        amounts=words.AMOUNTS,
+        one_seed=words.ONE_SEED,
+        forest=plot,
+        style=Markup(style),
+        style_hash=inline_hash(style),
+        disclaimer=DISCLAIMER,
     )
     write_text(out, page)

@@ -9,8 +9,9 @@ with pictures needs the data as well: `trace` puts an answer back together.
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from model.interface.trace import Answer, Flaw, Step, Trace
 from model.interface.writing import replacing
 
 NOTHING: Count = (0.0, 0.0)
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, TypeError, AttributeError)
+"""What reading raises of a file that is missing, cut short or not a cell's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,20 @@ class Row:
 @dataclass(frozen=True)
 class Run:
     name: str
-    """As it is asked for."""
+    """As it is asked for; no two runs of a page share it."""
     title: str
     """As it is told to people."""
     seeds: dict[int, dict[str, Row]]
     """Seed -> question -> its answer."""
-    about: dict[str, Any]
-    """Settings and digests, shown beside it."""
+    told: dict[int, dict[str, Any]]
+    """Seed -> what its json tells of it, but for its numbers: "settings", "training", "digests" and so on."""
     contract: dict[str, Any]
     """What differs from the contract of `checkpoints/base`."""
 
     @property
     def data(self) -> str:
-        return str(self.about.get("data", ""))
+        """Digest of the data that was asked about; "" where nobody says."""
+        return next((told["digests"]["data"] for told in self.told.values()), "")
 
 
 def row_of(scored: Scored, trace: Trace, question: Question, frame: Frame) -> Row:
@@ -136,21 +140,47 @@ def read(file: Path) -> Iterator[Row]:
 
 
 def load(folder: Path) -> Run:
-    """A cell's folder of seeds. Raises BadInput where there is none, or where seeds were trained or asked otherwise."""
-    files = sorted(folder.glob("*.json"), key=lambda file: int(file.stem)) if folder.is_dir() else []
-    if not files:
+    """A cell's folder of seeds; one that isn't among cells is named by its path, for many are called alike.
+
+    Raises BadInput where there is none, where a seed can't be read, or where seeds were trained or asked otherwise.
+    """
+    seeds = sorted(int(file.stem) for file in folder.glob("*.json") if file.stem.isdecimal())
+    if not seeds:
         where = f"{folder}: found no answers, wanted seed.json and seed.jsonl.gz"
         raise BadInput("no such run", where=where, next="make ablations, or name a folder that has them")
-    first, *others = (json.loads(file.read_text()) for file in files)
-    common = _common(first)
-    for file, told in zip(files[1:], others, strict=True):
-        for field, wanted in common.items():
-            if (found := _common(told).get(field)) != wanted:
-                where = f"{file}, {field}: found {found}, wanted {wanted} as in {files[0].name}"
+    read_back = {seed: _seed(folder / f"{seed}.json") for seed in seeds}
+    told = {seed: about for seed, (about, _) in read_back.items()}
+    first = told[seeds[0]]
+    for seed in seeds[1:]:
+        for field, wanted in _common(first).items():
+            if (found := _common(told[seed]).get(field)) != wanted:
+                where = f"{folder}/{seed}.json, {field}: found {found}, wanted {wanted} as in {seeds[0]}.json"
                 raise BadInput("seeds of one run differ in more than the seed", where=where, next="make ablations")
-    seeds = {int(f.stem): {r.question: r for r in read(f.with_suffix(".jsonl.gz"))} for f in files}
-    about = {"settings": first["settings"], "data": first["digests"]["data"]}
-    return Run(folder.name, first["title"], seeds, about, first["contract"])
+    name = folder.name if folder.parent.name == "cells" else str(folder)
+    return Run(name, first["title"], {seed: rows for seed, (_, rows) in read_back.items()}, told, first["contract"])
+
+
+def _seed(file: Path) -> tuple[dict[str, Any], dict[str, Row]]:
+    """What a seed's json tells, but for its numbers, and its answers by question."""
+    part = file
+    try:
+        told = {name: what for name, what in json.loads(file.read_text()).items() if name != "test"}
+        part = file.with_suffix(".jsonl.gz")
+        rows = {row.question: row for row in read(part)}
+    except UNREADABLE as error:
+        found = "no file" if isinstance(error, FileNotFoundError) else f"what can't be read ({type(error).__name__})"
+        where = f"{part}: found {found}, wanted what a cell writes"
+        raise BadInput("a seed's answers are not at hand", where=where, next="run that cell again") from error
+    for field in ("title", "settings", "contract", "digests"):
+        if field not in told:
+            where = f"{file}, {field}: found nothing, wanted what a cell writes"
+            raise BadInput("a seed's answers are not at hand", where=where, next="run that cell again")
+    return told, rows
+
+
+def only(run: Run, seeds: Sequence[int]) -> Run:
+    """The run with those seeds alone, all of which it has."""
+    return replace(run, seeds={seed: run.seeds[seed] for seed in seeds}, told={seed: run.told[seed] for seed in seeds})
 
 
 def _common(told: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +201,16 @@ def of_one_data(runs: Iterable[Run]) -> None:
             raise BadInput("these runs answered other questions", where=where, next="compare runs of one data set")
 
 
+def by_name(runs: Iterable[Run]) -> dict[str, Run]:
+    """Each run once. Raises BadInput where two that aren't the same share a name."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        if found.setdefault(run.name, run) != run:
+            where = f"runs: found {run.name} twice with other answers, wanted a name for each"
+            raise BadInput("two runs are called alike", where=where, next="name one of them by a link outside of cells")
+    return found
+
+
 def together(ours: Run, theirs: Run) -> tuple[list[int], list[str]]:
     """(seeds, questions) that both runs have. Raises BadInput where they have nothing in common."""
     seeds = sorted(set(ours.seeds) & set(theirs.seeds))
@@ -182,9 +222,25 @@ def together(ours: Run, theirs: Run) -> tuple[list[int], list[str]]:
     return seeds, questions
 
 
-def table(run: Run, seeds: Iterable[int], questions: Iterable[str], metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Sums float[seeds, questions] and counts float[questions] of a metric."""
-    asked = list(questions)
-    cells = [[run.seeds[seed][name].counts.get(metric, NOTHING) for name in asked] for seed in seeds]
-    both = np.array(cells, float)
-    return both[..., 0], both[0, :, 1]
+def table(runs: Sequence[Run], seeds: Sequence[int], asked: Sequence[str], metric: str) -> tuple[np.ndarray, ...]:
+    """Sums float[runs, seeds, questions] and counts float[questions] of a metric.
+
+    Raises BadInput where a sum is no number, or where runs or seeds count a question otherwise: one that doesn't have
+    the metric would be taken to have got it all wrong.
+    """
+    cells = [[[run.seeds[seed][name].counts.get(metric, NOTHING) for name in asked] for seed in seeds] for run in runs]
+    sums, counts = np.moveaxis(np.array(cells, float), -1, 0)
+    for bad in np.argwhere(~np.isfinite(sums)):
+        where = f"{_place(runs, seeds, asked, metric, bad)}: found {sums[*bad]}, wanted a number"
+        raise BadInput("an answer has no score", where=where, next="run that cell again")
+    for bad in np.argwhere(counts != counts[0, 0]):
+        wanted = f"{counts[0, 0, bad[2]]:g} as in {runs[0].name}, seed {seeds[0]}"
+        where = f"{_place(runs, seeds, asked, metric, bad)}: found a count of {counts[*bad]:g}, wanted {wanted}"
+        then = "run the cell again that lacks it, or name another metric"
+        raise BadInput("not all of these answers have this metric", where=where, next=then)
+    return sums, counts[0, 0]
+
+
+def _place(runs: Sequence[Run], seeds: Sequence[int], asked: Sequence[str], metric: str, place: np.ndarray) -> str:
+    run, seed, question = place
+    return f"{runs[run].name}, seed {seeds[seed]}, question {asked[question]}, {metric}"

@@ -13,6 +13,11 @@ METRICS = {
     "hit_50": "boxes of IoU .5 and more",
     "z_overlap": "z-range overlap",
 }
+BETTER = {"brier": -1, "flaws": -1, "tool_rate": 0, "crops": 0, "boxes": 0, "length": 0}
+"""Which way of a metric is the better one: -1 less, 0 neither; 1, more, of those that aren't named."""
+AMOUNTS = ("flaws", "crops", "boxes", "length")
+"""Metrics that are counted; all others lie in 0..1."""
+ONE_SEED = "one seed each: chance of heads only, two checkpoints are judged, not two ways of training"
 
 
 def metric_words(name: str) -> str:
@@ -22,6 +27,11 @@ def metric_words(name: str) -> str:
 def measured(metric: str, dimension: str, within: float | None) -> str:
     """What a row is of, and the loss its claim allows: "IoU of boxes, 2D, within 0.02"."""
     return f"{metric_words(metric)}, {dimension.upper()}" + (f", within {within:g}" if within else "")
+
+
+def better(metric: str) -> int:
+    """1, -1 or 0: see `BETTER`."""
+    return BETTER.get(metric, 1)
 
 
 def signed(value: float) -> str:

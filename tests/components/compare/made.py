@@ -1,5 +1,7 @@
 """Runs made up to differ in known ways."""
 
+from dataclasses import replace
+
 from components.compare.runs import Row, Run
 from model.interface import grammar
 
@@ -25,7 +27,19 @@ def row(k: int, right: bool, *, dimension: int = 3, iou: float = 0.5) -> Row:
     )
 
 
-def run(name: str, wrong: int, seeds: int = 5, n: int = 40, data: str = "d") -> Run:
-    """Of the first n questions, the first `wrong` + seed are answered wrong."""
-    answers = {seed: {f"q{k}": row(k, k >= wrong + seed) for k in range(n)} for seed in range(seeds)}
-    return Run(name, f"run {name}", answers, {"data": data}, {})
+def run(name: str, wrong: int, seeds: int = 5, n: int = 40, data: str = "d", dimensions: tuple[int, ...] = (3,)) -> Run:
+    """Of the first n questions, the first `wrong` + seed are answered wrong. dimensions: taken in turns."""
+    kinds = [dimensions[k % len(dimensions)] for k in range(n)]
+    answers = {
+        seed: {f"q{k}": row(k, k >= wrong + seed, dimension=kinds[k]) for k in range(n)} for seed in range(seeds)
+    }
+    return Run(name, f"run {name}", answers, {seed: {"digests": {"data": data}} for seed in answers}, {})
+
+
+def counting(made: Run, metric: str, of: dict[int, float]) -> Run:
+    """The same with a metric more. of: seed -> its sum of every question; other seeds don't have it."""
+    seeds = dict(made.seeds)
+    for seed, total in of.items():
+        rows = made.seeds[seed].items()
+        seeds[seed] = {name: replace(row, counts=row.counts | {metric: (total, 1)}) for name, row in rows}
+    return replace(made, seeds=seeds)

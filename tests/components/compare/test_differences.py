@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from components.compare.differences import Compared, alone, changed, compare, corrected, every
-from components.compare.runs import Run
+from components.compare.differences import Compared, alone, changed, compare, corrected, every, line
+from components.compare.runs import Run, only
 from components.evaluation.paired import Difference
 from model.interface.errors import BadInput
-from tests.components.compare.made import run
+from tests.components.compare.made import counting, run
 from tests.components.evaluation.worlds import worlds
 
 GOOD, BAD = run("good", 2), run("bad", 12)
@@ -15,9 +15,55 @@ GOOD, BAD = run("good", 2), run("bad", 12)
 def test_a_difference_is_over_common_seeds_and_questions() -> None:
     found = compare(GOOD, BAD, "accuracy", "3d").found
     assert (found.value, found.n, found.seeds) == (0.25, 40, 5)
-    fewer = Run("fewer", "fewer", {k: BAD.seeds[k] for k in (1, 3)}, BAD.about, {})
-    assert compare(GOOD, fewer, "accuracy", "3d").found.seeds == 2
+    fewer = compare(GOOD, only(BAD, (1, 3)), "accuracy", "3d")
+    assert (fewer.found.seeds, fewer.left_out) == (2, "without seed 0, 2, 4 of good")
     assert compare(GOOD, BAD, "accuracy", "2d").found.n == 0
+
+
+def test_images_and_volumes_do_not_touch_one_another() -> None:
+    """Ten answers more are right, of either kind five: of twenty each."""
+    ours, theirs = (run(name, wrong, dimensions=(2, 3)) for name, wrong in (("ours", 2), ("theirs", 12)))
+    for dimension in ("2d", "3d"):
+        found = compare(ours, theirs, "accuracy", dimension).found
+        assert (found.value, found.n) == (pytest.approx(0.25), 20)
+        assert [f"{one.dimension}d" for one in changed(ours, theirs, (dimension,))] == [dimension] * 5
+    assert len(changed(ours, theirs, ("2d", "3d"))) == 10
+    flat = alone(run("ours", 21, seeds=1, dimensions=(2, 3)), "accuracy", "2d")
+    assert flat.value == pytest.approx(9 / 20)
+
+
+def test_a_metric_that_only_one_of_them_has_is_refused() -> None:
+    """Nothing counted is not nothing right."""
+    having = counting(GOOD, "sampled_accuracy", dict.fromkeys(range(5), 1.0))
+    with pytest.raises(BadInput, match="not all of these answers have this metric") as error:
+        compare(having, BAD, "sampled_accuracy", "3d")
+    told = "bad, seed 0, question q0, sampled_accuracy: found a count of 0, wanted 1 as in good, seed 0"
+    assert error.value.where == told
+    some = counting(GOOD, "sampled_accuracy", {0: 1.0, 2: 1.0})
+    with pytest.raises(BadInput) as error:
+        compare(some, counting(BAD, "sampled_accuracy", {0: 1.0, 2: 1.0}), "sampled_accuracy", "3d")
+    assert error.value.where.startswith("good, seed 1, question q0, sampled_accuracy: found a count of 0, wanted 1")
+    (nobody,) = corrected([compare(GOOD, BAD, "sampled_accuracy", "3d")])
+    assert nobody.verdict == "not measured"
+
+
+def test_one_seed_each_is_told_to_judge_checkpoints() -> None:
+    both, (one,) = every([only(BAD, (0, 1)), GOOD], ("accuracy",)), every([only(BAD, (0,)), GOOD], ("accuracy",))
+    assert "seeds 2 (without seed 2, 3, 4 of good): " in line(both[0])
+    assert "of good; one seed each: chance of heads only, two checkpoints are judged, not two ways" in line(one)
+    assert line(every([BAD, GOOD], ("accuracy",))[0]).endswith("n 40, seeds 5: better")
+
+
+def test_an_interval_of_shares_ends_where_shares_do() -> None:
+    """Two seeds that differ by much: t alone would say -2 to 3."""
+    found = alone(run("apart", 0, seeds=2), "accuracy", "3d")
+    assert found.low is not None and found.high == 1
+    apart = counting(run("apart", 0, seeds=2), "hit_50", {0: 1.0, 1: 0.1})
+    assert (alone(apart, "hit_50", "3d").low, alone(apart, "hit_50", "3d").high) == (0, 1)
+    none = counting(run("none", 0, seeds=2), "hit_50", {0: 0.0, 1: 0.0})
+    assert (compare(apart, none, "hit_50", "3d").found.low, compare(none, apart, "hit_50", "3d").found.high) == (-1, 1)
+    long = alone(counting(run("long", 0, seeds=2), "length", {0: 30.0, 1: 40.0}), "length", "3d")
+    assert long.value == 35 and long.high is not None and long.high > 40
 
 
 def test_nothing_in_common_is_told_by_name() -> None:
@@ -43,14 +89,17 @@ def test_all_rows_are_corrected_together() -> None:
 
 
 def test_the_verdict_is_the_corrected_one() -> None:
-    def judged(value: float | None, p: float | None) -> str:
-        (row,) = corrected([Compared("a", "b", "accuracy", "3d", Difference(value, None, None, p, 9, 5))])
+    def judged(value: float | None, p: float | None, metric: str = "accuracy", within: float | None = None) -> str:
+        (row,) = corrected([Compared("a", "b", metric, "3d", Difference(value, None, None, p, 9, 5), within=within)])
         return row.verdict
 
     assert judged(0.1, 0.01) == "better"
     assert judged(-0.1, 0.01) == "worse"
     assert judged(0.1, 0.2) == "unsure"
     assert judged(0.1, None) == "not measured"
+    assert [judged(value, 0.01, "brier") for value in (0.1, -0.1)] == ["worse", "better"]
+    assert [judged(value, 0.01, "length") for value in (0.1, -0.1)] == ["more", "less"]
+    assert [judged(value, 0.01, "flaws", 0.2) for value in (0.1, 0.3, -0.3)] == ["kept", "lost", "kept"]
 
 
 def test_no_worse_than_a_margin_is_what_is_asked() -> None:
@@ -68,6 +117,17 @@ def test_no_worse_than_a_margin_is_what_is_asked() -> None:
     assert judged(fewer, GOOD, 0.03) == "unsure"
     assert judged(BAD, GOOD, 0.02) == "lost"
     assert judged(GOOD, BAD, 0.02) == "kept"
+
+
+def test_a_loss_of_what_should_be_little_is_a_rise() -> None:
+    """And p is of that rise; what is neither good nor bad can't be lost."""
+    none = counting(GOOD, "flaws", dict.fromkeys(range(5), 0.0))
+    few = counting(GOOD, "flaws", {0: 0.1, 1: 0.11, 2: 0.1, 3: 0.09, 4: 0.1})
+    rows = corrected([compare(few, none, "flaws", "3d", within=within) for within in (0.2, 0.1, 0.05)])
+    assert [row.verdict for row in rows] == ["kept", "unsure", "lost"]
+    with pytest.raises(BadInput, match="can be lost") as error:
+        compare(GOOD, BAD, "length", "3d", within=0.5)
+    assert "found 0.5 of length" in error.value.where
 
 
 def test_p_of_a_margin_is_of_that_loss_not_of_none() -> None:
@@ -99,7 +159,7 @@ def test_a_run_alone_has_its_mean_over_seeds() -> None:
 
 
 def test_changed_answers_come_with_how_many_seeds_agree() -> None:
-    found = changed(GOOD, BAD)
+    found = changed(GOOD, BAD, ("3d",))
     assert len(found) == 10 and all(one.gained for one in found)
     by_name = {one.question: one.seeds for one in found}
     assert by_name["q11"] == 5  # wrong in all of the one, right in all of the other

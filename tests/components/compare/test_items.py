@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.compare.differences import changed
-from components.compare.items import Data, items, pictures
+from components.compare.items import Data, items, parted, pictures
 from components.compare.runs import Run
 from model.imaging import shards
 from tests.components import world
@@ -21,12 +21,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answering(name: str, data: Path, *, right: bool, contract: dict | None = None) -> Run:
     questions = shards.read_questions(data, "test")
     rows = {q.id: replace(row(0, right, dimension=q.dimension), question=q.id) for q in questions}
-    return Run(name, f"run <{name}>", {0: rows}, {"data": "d"}, contract or {})
+    return Run(name, f"run <{name}>", {0: rows}, {0: {"digests": {"data": "d"}}}, contract or {})
 
 
 def test_changed_answers_lead_to_both_traces_beside_one_another(data: Path, tmp_path: Path) -> None:
     good, bad = answering("good", data, right=True), answering("bad", data, right=False, contract={"crop_slices": 0})
-    some = changed(good, bad)[:2]
+    some = changed(good, bad, ("2d", "3d"))[:2]
     told = items(good, bad, some, Data(data), world.CONTRACT, tmp_path / "page.html")
     assert len(told) == 2
     assert told[0].text == "Is there a blob?"
@@ -39,9 +39,39 @@ def test_changed_answers_lead_to_both_traces_beside_one_another(data: Path, tmp_
     assert [">wrong<" in file.read_text() for file in both] == [False, True]
 
 
+def test_each_trace_is_shown_under_its_own_contract(data: Path, tmp_path: Path) -> None:
+    """The same box brings a crop to the one run and nothing to the other."""
+    good, bad = answering("good", data, right=True), answering("bad", data, right=False, contract={"crop_slices": 0})
+    (told,) = items(good, bad, changed(good, bad, ("2d",))[:1], Data(data), world.CONTRACT, tmp_path / "page.html")
+    page = tmp_path / told.link
+    pictures = [page.with_name(f"{page.stem}-{k}.html").read_text().count("data:image") for k in (0, 1)]
+    assert pictures[0] == pictures[1] + 1
+
+
+def test_pairs_of_one_page_have_pages_of_their_own(data: Path, tmp_path: Path) -> None:
+    good, bad = answering("good", data, right=True), answering("bad", data, right=False)
+    some = changed(good, bad, ("2d",))[:1]
+    told = [items(good, bad, some, Data(data), world.CONTRACT, tmp_path / "page.html", pair) for pair in (0, 1)]
+    assert told[0][0].link != told[1][0].link
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "options"),
+    [
+        ("Which?\n\nA. one\nB. two", "Which?", ("A. one", "B. two")),
+        ("Look at it.\nWhich?\n\nA. one\nB. two", "Look at it.\nWhich?", ("A. one", "B. two")),
+        ("Which?\n\nA. one\nor more\nB. two", "Which?", ("A. one\nor more", "B. two")),
+        ("Look at it.\nWhere is it?", "Look at it.\nWhere is it?", ()),
+        ("Look at it.\n\nWhere is it?", "Look at it.\n\nWhere is it?", ()),
+    ],
+)
+def test_a_question_is_told_apart_from_its_options(asked: str, text: str, options: tuple[str, ...]) -> None:
+    assert parted(asked) == (text, options)
+
+
 def test_without_data_only_what_was_said_is_told(data: Path, tmp_path: Path) -> None:
     good, bad = answering("good", data, right=True), answering("bad", data, right=False)
-    some = changed(good, bad)[:1]
+    some = changed(good, bad, ("2d", "3d"))[:1]
     (told,) = items(good, bad, some, Data(tmp_path / "absent"), world.CONTRACT, tmp_path / "page.html")
     assert (told.link, told.text, told.right) == ("", "Is there a blob?", "A")
     assert told.ours.endswith("A. Yes") and told.theirs.endswith("B. No")

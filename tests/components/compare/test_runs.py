@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from model.interface import grammar
 from model.interface.boxes import Box
 from model.interface.errors import BadInput
 from model.interface.trace import Flaw, Step
-from tests.components.compare.made import run
+from tests.components.compare.made import counting, run
 from tests.components.evaluation.made import frame, question
 from tests.components.evaluation.made import trace as made_trace
 
@@ -54,9 +55,18 @@ def test_only_metrics_that_say_something_are_kept() -> None:
 
 
 def test_a_table_is_seeds_by_questions() -> None:
-    sums, counts = runs.table(run("a", 3, seeds=2, n=6), (0, 1), ("q2", "q3", "q5"), "accuracy")
-    assert sums.tolist() == [[0, 1, 1], [0, 0, 1]]
+    both = run("a", 3, seeds=2, n=6), run("b", 5, seeds=2, n=6)
+    sums, counts = runs.table(both, (0, 1), ("q2", "q3", "q5"), "accuracy")
+    assert sums.tolist() == [[[0, 1, 1], [0, 0, 1]], [[0, 0, 1], [0, 0, 0]]]
     assert counts.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_sum_that_is_no_number_is_told_by_its_place(broken: float) -> None:
+    made = counting(run("a", 3, seeds=2), "accuracy", {1: broken})
+    with pytest.raises(BadInput, match="has no score") as error:
+        runs.table((run("b", 3, seeds=2), made), (0, 1), ("q2", "q3"), "accuracy")
+    assert error.value.where == f"a, seed 1, question q2, accuracy: found {broken}, wanted a number"
 
 
 def test_a_folder_without_answers_is_told(tmp_path: Path) -> None:
@@ -69,7 +79,14 @@ def seeds_of_a_run(folder: Path, **second) -> Path:
     """Two seeds; what the second has otherwise."""
     digests = {"data": "d", "base": "b", "training": "t"}
     for seed, changes in ((0, {}), (1, second)):
-        told = {"title": "t", "settings": {"mixture": "joint"}, "contract": {}, "digests": digests, **changes}
+        told = {
+            "title": "t",
+            "test": {},
+            "settings": {"mixture": "joint"},
+            "contract": {},
+            "digests": digests,
+            **changes,
+        }
         told["digests"] = told["digests"] | {"checkpoint": f"c{seed}"}
         folder.mkdir(exist_ok=True)
         (folder / f"{seed}.json").write_text(json.dumps(told))
@@ -79,7 +96,50 @@ def seeds_of_a_run(folder: Path, **second) -> Path:
 
 def test_a_run_has_its_seeds_and_what_they_share(tmp_path: Path) -> None:
     found = runs.load(seeds_of_a_run(tmp_path / "a"))
-    assert (set(found.seeds), found.data, found.about) == ({0, 1}, "d", {"settings": {"mixture": "joint"}, "data": "d"})
+    assert (set(found.seeds), found.data, found.told[0]["settings"]) == ({0, 1}, "d", {"mixture": "joint"})
+    assert [told["digests"]["checkpoint"] for told in found.told.values()] == ["c0", "c1"]
+    assert "test" not in found.told[0]
+    one = runs.only(found, (1,))
+    assert (one.seeds, one.told, one.name) == ({1: found.seeds[1]}, {1: found.told[1]}, found.name)
+
+
+def test_runs_are_told_apart_where_folders_are_called_alike(tmp_path: Path) -> None:
+    """A cell by its name, any other folder by its path."""
+    (tmp_path / "cells").mkdir()
+    other, cell = tmp_path / "joint", tmp_path / "cells" / "joint"
+    assert [runs.load(seeds_of_a_run(folder)).name for folder in (other, cell)] == [str(other), "joint"]
+
+
+def test_what_is_no_seed_is_left_alone(tmp_path: Path) -> None:
+    folder = seeds_of_a_run(tmp_path / "a")
+    (folder / "notes.json").write_text("{}")
+    assert set(runs.load(folder).seeds) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("1.jsonl.gz", None, "found no file"),
+        ("1.jsonl.gz", b"xx", "found what can't be read (BadGzipFile)"),
+        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n' * 99)[:-9], "found what can't be read"),
+        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n'), "found what can't be read (ValueError)"),
+        ("1.jsonl.gz", gzip.compress(b"7\n"), "found what can't be read (TypeError)"),
+        ("1.json", b"{", "found what can't be read (JSONDecodeError)"),
+        ("1.json", b"[]", "found what can't be read (AttributeError)"),
+        ("1.json", b'{"title": "t"}', "settings: found nothing"),
+    ],
+)
+def test_a_seed_that_cannot_be_read_is_told_by_its_file(
+    name: str, content: bytes | None, told: str, tmp_path: Path
+) -> None:
+    folder = seeds_of_a_run(tmp_path / "a")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(BadInput, match="a seed's answers are not at hand") as error:
+        runs.load(folder)
+    assert error.value.where.startswith(f"{folder / name}")
+    assert told in error.value.where
 
 
 @pytest.mark.parametrize(
@@ -87,6 +147,8 @@ def test_a_run_has_its_seeds_and_what_they_share(tmp_path: Path) -> None:
     [
         ({"digests": {"data": "e", "base": "b", "training": "t"}}, "1.json, digests.data: found e, wanted d as in 0"),
         ({"digests": {"data": "d", "base": "b", "training": "u"}}, "1.json, digests.training: found u, wanted t"),
+        ({"digests": {"data": "d", "base": "c", "training": "t"}}, "1.json, digests.base: found c, wanted b"),
+        ({"training": {"epochs": 5}}, "1.json, training: found {'epochs': 5}, wanted None"),
         ({"settings": {"mixture": "2d"}}, "1.json, settings: found {'mixture': '2d'}, wanted {'mixture': 'joint'}"),
         ({"contract": {"crop_slices": 0}}, "1.json, contract: found {'crop_slices': 0}, wanted {}"),
     ],

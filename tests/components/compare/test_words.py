@@ -1,5 +1,6 @@
-from components.compare.words import chance, interval, measured, metric_words, signed
+from components.compare.words import BETTER, better, chance, interval, measured, metric_words, signed
 from components.evaluation.paired import Difference
+from components.evaluation.report import COMPARED
 
 
 def test_nothing_has_no_sign() -> None:
@@ -18,3 +19,12 @@ def test_chances_and_metrics_are_told_in_words() -> None:
     assert (metric_words("box_iou"), metric_words("tool_rate")) == ("IoU of boxes", "tool rate")
     assert measured("box_iou", "2d", None) == "IoU of boxes, 2D"
     assert measured("box_iou", "2d", 0.02) == "IoU of boxes, 2D, within 0.02"
+
+
+def test_of_every_metric_it_is_known_which_way_is_better() -> None:
+    """A new metric stands in neither list."""
+    more = ["accuracy", "fine_accuracy", "sampled_accuracy", "open_exact", "open_f1", "answered", "valid_format"]
+    more += ["box_iou", "hit_25", "hit_50", "localisation_iou", "lesion_iou", "z_overlap", "side_correct"]
+    assert {*more, *BETTER} == set(COMPARED)
+    assert [better(metric) for metric in more] == [1] * len(more)
+    assert [metric for metric in BETTER if better(metric) == -1] == ["brier", "flaws"]

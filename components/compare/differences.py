@@ -132,7 +132,7 @@ def alone(run: Run, metric: str, dimension: str) -> Difference:
 
 def line(row: Compared) -> str:
     """A row for a terminal."""
-    alone = words.ONE_SEED if row.found.seeds == 1 else ""
+    alone = f"one seed each, {words.ONE_SEED}" if row.found.seeds == 1 else ""
     told = "; ".join(note for note in (row.left_out, alone) if note)
     return (
         f"{row.better} - {row.than}, {words.metric_words(row.metric)} {row.dimension.upper()}: "

@@ -148,16 +148,21 @@ def load(folder: Path) -> Run:
     if not seeds:
         where = f"{folder}: found no answers, wanted seed.json and seed.jsonl.gz"
         raise BadInput("no such run", where=where, next="make ablations, or name a folder that has them")
-    read_back = {seed: _seed(folder / f"{seed}.json") for seed in seeds}
-    told = {seed: about for seed, (about, _) in read_back.items()}
-    first = told[seeds[0]]
+    told: dict[int, dict[str, Any]] = {}
+    answers: dict[int, dict[str, Row]] = {}
+    for seed in seeds:
+        told[seed], answers[seed] = _seed(folder / f"{seed}.json")
+    first, asked = told[seeds[0]], answers[seeds[0]].keys()
     for seed in seeds[1:]:
+        if (rows := answers[seed]).keys() != asked:
+            where = f"{folder}/{seed}.jsonl.gz: found {len(rows)} questions, wanted those of {seeds[0]}.jsonl.gz"
+            raise BadInput("seeds of one run answered other questions", where=where, next="run that cell again")
         for field, wanted in _common(first).items():
             if (found := _common(told[seed]).get(field)) != wanted:
                 where = f"{folder}/{seed}.json, {field}: found {found}, wanted {wanted} as in {seeds[0]}.json"
                 raise BadInput("seeds of one run differ in more than the seed", where=where, next="make ablations")
     name = folder.name if folder.parent.name == "cells" else str(folder)
-    return Run(name, first["title"], {seed: rows for seed, (_, rows) in read_back.items()}, told, first["contract"])
+    return Run(name, first["title"], answers, told, first["contract"])
 
 
 def _seed(file: Path) -> tuple[dict[str, Any], dict[str, Row]]:

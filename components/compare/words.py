@@ -17,7 +17,8 @@ BETTER = {"brier": -1, "flaws": -1, "tool_rate": 0, "crops": 0, "boxes": 0, "len
 """Which way of a metric is the better one: -1 less, 0 neither; 1, more, of those that aren't named."""
 AMOUNTS = ("flaws", "crops", "boxes", "length")
 """Metrics that are counted; all others lie in 0..1."""
-ONE_SEED = "one seed each: chance of heads only, two checkpoints are judged, not two ways of training"
+ONE_SEED = "the interval is chance of heads only, two checkpoints are judged, not two ways of training"
+"""What is to be said where one seed each is compared."""
 
 
 def metric_words(name: str) -> str:

@@ -50,7 +50,7 @@ def test_a_metric_that_only_one_of_them_has_is_refused() -> None:
 def test_one_seed_each_is_told_to_judge_checkpoints() -> None:
     both, (one,) = every([only(BAD, (0, 1)), GOOD], ("accuracy",)), every([only(BAD, (0,)), GOOD], ("accuracy",))
     assert "seeds 2 (without seed 2, 3, 4 of good): " in line(both[0])
-    assert "of good; one seed each: chance of heads only, two checkpoints are judged, not two ways" in line(one)
+    assert "of good; one seed each, the interval is chance of heads only, two checkpoints are judged" in line(one)
     assert line(every([BAD, GOOD], ("accuracy",))[0]).endswith("n 40, seeds 5: better")
 
 

@@ -52,8 +52,8 @@ def test_seeds_that_are_left_out_and_one_seed_alone_are_told(tmp_path: Path) -> 
 def test_amounts_are_said_to_stand_in_the_table_alone(tmp_path: Path) -> None:
     long, short = (counting(run(name, 2), "length", dict.fromkeys(range(5), n)) for name, n in (("l", 9.0), ("s", 4.0)))
     text = page.write(tmp_path / "p.html", "t", every([short, long], ("length",)), [short, long]).read_text()
-    assert "stands in the table alone" in text and "+5.000 [" in text and "<svg" not in text
-    assert "stands in the table alone" not in written(tmp_path)
+    assert "stand in the table alone" in text and "+5.000 [" in text and "<svg" not in text
+    assert "stand in the table alone" not in written(tmp_path)
 
 
 def test_two_runs_of_one_name_stand_on_no_page(tmp_path: Path) -> None:

@@ -159,6 +159,15 @@ def test_seeds_of_a_run_differ_in_nothing_else(second: dict, told: str, tmp_path
     assert told in error.value.where
 
 
+def test_seeds_of_a_run_answered_the_same_questions(tmp_path: Path) -> None:
+    """One cut short would leave both with what is left of it."""
+    folder = seeds_of_a_run(tmp_path / "a")
+    runs.write(folder / "1.jsonl.gz", list(runs.read(folder / "1.jsonl.gz"))[:3])
+    with pytest.raises(BadInput, match="other questions") as error:
+        runs.load(folder)
+    assert error.value.where == f"{folder}/1.jsonl.gz: found 3 questions, wanted those of 0.jsonl.gz"
+
+
 def test_runs_of_other_data_are_told_by_name() -> None:
     runs.of_one_data([run("a", 3), run("b", 3)])
     with pytest.raises(BadInput, match="other questions") as error:

@@ -109,7 +109,9 @@ def ablations_table(results: Path) -> str:
     if not file.exists():
         return NOTHING
     claims = json.loads(file.read_text())
-    rows: dict[tuple[str, str], dict[str, str]] = {}
+    if not claims:
+        return NOTHING
+    rows: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
     for claim in claims:
         measured = words.metric_words(claim["metric"]) + (f", within {claim['within']}" if claim["within"] else "")
         found = "–"
@@ -118,10 +120,11 @@ def ablations_table(results: Path) -> str:
             found = f"{difference} [{low}, {high}]" + (
                 "" if claim["verdict"] == "unsure" else f" **{claim['verdict']}**"
             )
-        rows.setdefault((claim["claim"], measured), {})[claim["dimension"]] = found
-    lines = [[*asked, found.get("2d", "–"), found.get("3d", "–")] for asked, found in rows.items()]
+        rows.setdefault((claim["claim"], measured), {})[claim["dimension"]] = found, str(claim["n"])
+    none = "–", "–"
+    lines = [[*asked, *found.get("2d", none), *found.get("3d", none)] for asked, found in rows.items()]
     seeds = " or ".join(str(number) for number in sorted({claim["seeds"] for claim in claims}))
-    return _markdown(["claim", "of", "2D", "3D"], lines) + (
+    return _markdown(["claim", "of", "2D", "n", "3D", "n"], lines) + (
         f"\nDifferences of {seeds} seeds each, data {claims[0]['data'][:12]}. In brackets 95 % intervals over heads "
         f"and seeds; in bold what holds after Holm's correction over all {len(claims)}.\n"
     )

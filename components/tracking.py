@@ -134,13 +134,15 @@ def log_evaluation(
     pictures: uint8[h, w, 3] by name.
     data: the data set it is about, shown beside the run.
     name: as people read it; the experiment and the key otherwise.
-    parent: id of the run it is shown under.
+    parent: id of the run it is shown under, also where it was logged before under another.
     """
     with _store() as client:
         found = _find_run(client, experiment, key)
-        if found and found.info.status == "FINISHED":
-            return found.info.run_id
         under = {"mlflow.parentRunId": parent} if parent else {}
+        if found and found.info.status == "FINISHED":
+            for tag, value in under.items():
+                client.set_tag(found.info.run_id, tag, value)
+            return found.info.run_id
         run = (found or _create_run(client, experiment, key, {**tags, **under}, name)).info.run_id
         for param, value in (params or {}).items():
             client.log_param(run, param, "–" if value == "" else value)

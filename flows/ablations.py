@@ -75,7 +75,11 @@ def record(results: Path = cells.RESULTS) -> int:
         EXPERIMENT,
         key=tracking.key_of(rows, judged),
         name=f"all cells, data {data[:8]}",
-        metrics={f"{c['claim']}/{c['metric']}/{c['dimension']}": c["difference"] for c in judged},
+        metrics={
+            f"{c['claim']}/{c['metric']}/{c['dimension']}": c["difference"]
+            for c in judged
+            if c["difference"] is not None
+        },
         tags={"git": commit},
         files=[results / name for name in ("claims.json", "cells.json", "table.md", "index.html")],
         data=used,

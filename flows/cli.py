@@ -280,14 +280,15 @@ def compare(
     """Compare runs with the first: paired differences with intervals, a forest plot, and the answers that changed."""
     from dataclasses import asdict
 
-    from flows.comparing import compared, lines
+    from components.compare.differences import line
+    from flows.comparing import compared
 
     rows = compared(runs, page, items)
     typer.echo(f"page: {page.resolve()}", err=True)
     if as_json:
         _say_json([asdict(row) | {"verdict": row.verdict} for row in rows])
     else:
-        _say(lines(rows))
+        _say(map(line, rows))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components import settings
 from components.ablation.cells import RESULTS
-from components.compare import evaluated, page, runs, words
+from components.compare import evaluated, page, runs
 from components.compare.differences import Compared, every
 from components.compare.runs import Run
 from components.evaluation.config import EvaluateConfig
@@ -44,16 +44,6 @@ def known() -> list[str]:
     cells = RESULTS / "cells"
     there = sorted(path.name for path in cells.iterdir() if path.is_dir()) if cells.is_dir() else []
     return [*settings.load("evaluate", EvaluateConfig).checkpoints, *there]
-
-
-def lines(rows: list[Compared]) -> list[str]:
-    """A line a difference."""
-    return [
-        f"{row.better} - {row.than}, {words.metric_words(row.metric)} {row.dimension.upper()}: "
-        f"{words.interval(row.found, with_sign=True)}, p {words.chance(row.corrected)}, n {row.found.n}, "
-        f"seeds {row.found.seeds}: {row.verdict}"
-        for row in rows
-    ]
 
 
 def _at_hand(name: str) -> Run | None:

@@ -68,21 +68,21 @@ def run(
     asked = list(zip(exam.prepared, exam.questions, strict=True))
     usual = replace(ASKED, max_tokens=planned.training.max_tokens)
     traces = answer(checkpoint, asked, usual)
-    # what RL makes likelier, greedy answers need not show
-    near_rl = bool(cell.after) or _goes_on(planned, name)
-    drawn = answer(checkpoint, asked, replace(usual, temperature=1.0, seed=seed)) if near_rl else [None] * len(asked)
+    sampled = replace(usual, temperature=1.0, seed=seed)
+    drawn = answer(checkpoint, asked, sampled) if planned.near_rl(name) else [None] * len(asked)
     answered = zip(exam.questions, exam.prepared, traces, exam.groups, drawn, strict=True)
     rows = [
-        score(question, study.frame, trace, group, modality=study.volume.modality, sampled=sampled)
-        for question, study, trace, group, sampled in answered
+        score(question, study.frame, trace, group, modality=study.volume.modality, sampled=another)
+        for question, study, trace, group, another in answered
     ]
     tree = report.by_dimension(rows, {}, resample(exam.groups, planned.training.draws, 0))
+    settings, training = planned.told(name)
     dropped = (*report.SLICES, "selective")
     told = {
         "cell": name,
         "seed": seed,
         "title": cell.title(),
-        "settings": cell.model_dump(mode="json"),
+        "settings": settings,
         "contract": cell.contract_changes,
         "digests": {
             "data": shards.digest(data),
@@ -90,29 +90,25 @@ def run(
             "checkpoint": checkpoint.digest,
             "code": code(),
         },
-        "training": _lengths(cell, planned),
+        "training": training,
         "test": {d: {m: found for m, found in metrics.items() if m not in dropped} for d, metrics in tree.items()},
     }
     place = out / "cells" / name
     told_rows = zip(rows, traces, exam.questions, (study.frame for study in exam.prepared), strict=True)
     runs.write(place / f"{seed}.jsonl.gz", (runs.row_of(*parts) for parts in told_rows))
     write_text(place / f"{seed}.json", json.dumps(told, indent=1) + "\n")
-    if not _goes_on(planned, name):
+    if not planned.goes_on(name):
         shutil.rmtree(folder)
     sys.stderr.write(f"ablation: {name}, seed {seed}: {time.perf_counter() - began:.0f} s\n")
     return told
-
-
-def _goes_on(planned: Plan, name: str) -> bool:
-    return any(other.after == name for other in planned.cells.values())
 
 
 def trained(name: str, seed: int, planned: Plan, data: Path, base: Path) -> Path:
     """The checkpoint of a cell, from .cache or made now. Two that want the same one make it once."""
     cell = planned.cells[name]
     before = trained(cell.after, seed, planned, data, base) if cell.after else base
-    same = (cell.model_dump(mode="json"), seed, _lengths(cell, planned))
-    key = run_key(*same, folders.verify(before), (data / "manifest.json").read_text(), code())
+    settings, training = planned.told(name)
+    key = run_key(settings, seed, training, folders.verify(before), (data / "manifest.json").read_text(), code())
     folder = KEPT / f"{name}-{seed}-{key}"
     locks = KEPT.with_name(f"{KEPT.name}-locks")
     locks.mkdir(parents=True, exist_ok=True)
@@ -156,12 +152,6 @@ def _same_as_told(forerunner: Path, told: Path) -> None:
             safe="nothing was written",
             next=f"run its cell again: dvc repro -sf components/ablation/dvc.yaml:sft@{told.parent.name}-{told.stem}",
         )
-
-
-def _lengths(cell: Cell, planned: Plan) -> dict[str, Any]:
-    """What decides how a cell is trained beside the cell itself."""
-    rl_too = {"rl": planned.rl.model_dump(mode="json")} if cell.after else {}
-    return planned.training.model_dump(mode="json") | rl_too
 
 
 def rl_config(cell: Cell, planned: Plan, data: Path, seed: int) -> RlConfig:

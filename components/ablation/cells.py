@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.evaluation.report import COMPARED
 from model.interface.errors import BadInput
 
 FILE = Path("components/ablation/params.yaml")
 RESULTS = Path("results/ablation")
 MIXTURES = {"joint": "2D + 3D", "2d": "2D alone", "3d": "3D alone", "matched": "2D + 3D, as few as 3D alone"}
+SAMPLED = "sampled_accuracy"
 CROPS = {
     "native": "native crops",
     "model": "crops of model space",
@@ -30,7 +32,8 @@ class Cell(BaseModel):
 
     mixture: Literal["joint", "2d", "3d", "matched"] = "joint"
     """Images and volumes of the same heads; images alone; volumes alone; both, but only as many studies as there are
-    volumes. Every mixture takes as many steps, so that 2d and 3d see their studies as often as joint does."""
+    volumes. Every mixture takes as many steps, as far as whole studies a step allow (22 to 24 an epoch of the embedded
+    data), so that 2d and 3d see their studies as often as joint does."""
     volumes: int | None = Field(default=None, ge=1)
     """Heads whose volumes are trained on; all where None. Images are of all heads."""
     grounded: bool = True
@@ -47,6 +50,14 @@ class Cell(BaseModel):
     def _only_boxes_bring_crops(self) -> "Cell":
         if not self.grounded and self.crops != "none":
             raise ValueError(f"grounded is false and crops are {self.crops!r}: without boxes there are none")
+        return self
+
+    @model_validator(mode="after")
+    def _everything_told_does_something(self) -> "Cell":
+        if self.volumes and self.mixture == "2d":
+            raise ValueError(f"volumes is {self.volumes} and mixture '2d': no volume is trained on")
+        if self.reward != "ours" and not self.after:
+            raise ValueError(f"reward is {self.reward!r} and after is missing: only RL has a reward")
         return self
 
     @property
@@ -120,6 +131,14 @@ class Claim(BaseModel):
     """The claim is that `better` is no worse than `than` by more than this, in the metric's own unit; None of a claim
     that it is better."""
 
+    @model_validator(mode="after")
+    def _pairs_up(self) -> "Claim":
+        if self.metric not in COMPARED:
+            raise ValueError(f"metric is {self.metric!r}, wanted one of {', '.join(COMPARED)}")
+        if self.better == self.than:
+            raise ValueError(f"better and than are both {self.better!r}: wanted two cells")
+        return self
+
 
 class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,13 +149,54 @@ class Plan(BaseModel):
     cells: dict[str, Cell]
     claims: tuple[Claim, ...] = ()
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_some_and_others(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("one or more, each once, from 0")
+        return seeds
+
     @model_validator(mode="after")
     def _named_cells_exist(self) -> "Plan":
         named = {cell.after for cell in self.cells.values() if cell.after}
         named |= {name for claim in self.claims for name in (claim.better, claim.than)}
         if unknown := sorted(named - set(self.cells)):
             raise ValueError(f"cell {unknown[0]!r} is named and not there, known: {', '.join(self.cells)}")
+        for name, cell in self.cells.items():
+            if cell.after and self.cells[cell.after].after:
+                raise ValueError(f"cell {name!r} goes on from {cell.after!r}, which is RL's: wanted a supervised one")
         return self
+
+    @model_validator(mode="after")
+    def _a_claim_is_made_once(self) -> "Plan":
+        made = [(claim.claim, claim.metric, claim.dimension) for claim in self.claims]
+        if twice := [told for told in made if made.count(told) > 1]:
+            raise ValueError(f"claim {twice[0][0]!r} of {twice[0][1]} in {twice[0][2]} stands twice: wanted once")
+        return self
+
+    @model_validator(mode="after")
+    def _sampled_answers_are_there(self) -> "Plan":
+        for claim in self.claims:
+            for name in (claim.better, claim.than):
+                if claim.metric == SAMPLED and not self.near_rl(name):
+                    raise ValueError(
+                        f"{claim.claim!r} is of {SAMPLED}, which {name!r} doesn't have: only RL's cells do"
+                    )
+        return self
+
+    def told(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What decides how a cell is trained: its own settings, and the lengths it shares with others."""
+        cell = self.cells[name]
+        of_rl = {"rl": self.rl.model_dump(mode="json")} if cell.after else {}
+        return cell.model_dump(mode="json"), self.training.model_dump(mode="json") | of_rl
+
+    def goes_on(self, name: str) -> bool:
+        """Some cell of RL goes on from this one."""
+        return any(other.after == name for other in self.cells.values())
+
+    def near_rl(self, name: str) -> bool:
+        """It is asked by sampling too: what RL makes likelier, greedy answers need not show."""
+        return bool(self.cells[name].after) or self.goes_on(name)
 
 
 def plan(file: Path = FILE) -> Plan:

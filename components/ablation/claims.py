@@ -24,7 +24,8 @@ from model.interface.writing import write_text
 TITLE = "What each part is worth"
 BASED = (
     "All cells go on from one base that was itself taught 2D and 3D, pointing and crops: a claim is of what the last "
-    "fine-tuning adds to that, not of the method from nothing."
+    "fine-tuning adds to that, not of the method from nothing. RL asks about heads that its forerunner was not taught "
+    "by, as the paper's RL has rows of its own: what it gains is of learning from outcomes and of those heads."
 )
 
 
@@ -48,14 +49,46 @@ def linked(file: Path, data: Path, planned: Plan | None = None, out: Path = RESU
 
 
 def read(planned: Plan, out: Path) -> dict[str, Run]:
-    """Raises BadInput where a cell or a seed is missing, or where seeds or cells answered other data."""
-    runs = {name: load(out / "cells" / name) for name in planned.cells}
-    for name, found in runs.items():
-        if missing := sorted(set(planned.seeds) - set(found.seeds)):
-            where = f"{out}/cells/{name}: found no seed {missing[0]}, wanted {', '.join(map(str, planned.seeds))}"
-            raise BadInput("a cell is not finished", where=where, next="make ablations")
+    """Raises BadInput where a cell or a seed is missing, was trained otherwise than is planned or from another base, or
+    where seeds or cells answered other questions."""
+    runs = {name: _planned(planned, name, out / "cells" / name) for name in planned.cells}
     of_one_data(runs.values())
+    first, *others = runs.values()
+    for run in others:
+        for field, found, wanted in (
+            ("digests.base", _base(run), _base(first)),
+            ("questions", _asked(run), _asked(first)),
+        ):
+            if found != wanted:
+                where = f"{out}/cells/{run.name}, {field}: found others than {first.name} has"
+                raise BadInput(
+                    "cells can't be compared", where=where, next=f"run cell {run.name} again: make ablations"
+                )
     return runs
+
+
+def _planned(planned: Plan, name: str, folder: Path) -> Run:
+    if missing := sorted(seed for seed in planned.seeds if not (folder / f"{seed}.json").exists()):
+        where = f"{folder}: found no seed {missing[0]}, wanted {', '.join(map(str, planned.seeds))}"
+        raise BadInput("a cell is not finished", where=where, next="make ablations")
+    run = load(folder, planned.seeds)
+    told, (settings, training) = run.told[planned.seeds[0]], planned.told(name)  # all seeds tell the same
+    for field, found, wanted in (
+        ("settings", told["settings"], settings),
+        ("training", told.get("training"), training),
+    ):
+        if found != wanted:
+            where = f"{folder}, {field}: found {found}, wanted {wanted}"
+            raise BadInput("a cell was trained otherwise than is planned", where=where, next="make ablations")
+    return run
+
+
+def _base(run: Run) -> str:
+    return next(iter(run.told.values()))["digests"].get("base", "")
+
+
+def _asked(run: Run) -> set[str]:
+    return set(next(iter(run.seeds.values())))
 
 
 def compared(planned: Plan, runs: dict[str, Run]) -> list[Compared]:
@@ -75,23 +108,28 @@ def cells(planned: Plan, out: Path) -> list[dict[str, Any]]:
 
 
 def told(row: Compared, runs: dict[str, Run]) -> dict[str, Any]:
-    found = row.found.to_json()
+    found = row.found
     return {
         "claim": row.claim,
         "metric": row.metric,
         "dimension": row.dimension,
         "within": row.within,
-        "difference": found["value"],
-        "low": found["low"],
-        "high": found["high"],
-        "p": found["p"],
+        "difference": _rounded(found.value),
+        "low": _rounded(found.low),
+        "high": _rounded(found.high),
+        "p": None if found.p is None else float(f"{found.p:.2g}"),
         "p_corrected": None if row.corrected is None else float(f"{row.corrected:.2g}"),
         "verdict": row.verdict,
-        "seeds": row.found.seeds,
-        "n": row.found.n,
+        "seeds": found.seeds,
+        "n": found.n,
         "cells": [row.better, row.than],
         "data": runs[row.better].data,
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    """To more places than any table tells, so that none is rounded twice to be wrong."""
+    return None if value is None else round(value, 6)
 
 
 def table(rows: Sequence[Compared]) -> str:

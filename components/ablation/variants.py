@@ -24,7 +24,7 @@ class Made:
     studies: int
     """How many there are."""
     a_step: int
-    """How many of them a step takes, so that an epoch has as many steps as joint training has."""
+    """How many of them a step takes, see `a_step`."""
 
 
 def write(data: Path, out: Path, cell: Cell, planned: Plan, seed: int) -> Made:
@@ -44,8 +44,13 @@ def write(data: Path, out: Path, cell: Cell, planned: Plan, seed: int) -> Made:
     told = [question for question in questions if question.study in kept]
     shards.write_questions(out, SPLIT, told if cell.grounded else map(ungrounded, told))
     shards.seal(out)
-    steps = max(1, round(len(there) / planned.training.studies))
-    return Made(len(kept), max(1, round(len(kept) / steps)))
+    return Made(len(kept), a_step(len(kept), len(there), planned.training.studies))
+
+
+def a_step(kept: int, there: int, size: int) -> int:
+    """Studies a step, so that what is kept takes as many steps as all there are would by `size`, as near as whole
+    studies come to it."""
+    return max(1, round(kept / max(1, round(there / size))))
 
 
 def drawn_heads(groups: Iterable[str], most: tuple[int, int], seed: int) -> tuple[set[str], set[str]]:

@@ -11,7 +11,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +139,13 @@ def read(file: Path) -> Iterator[Row]:
             yield Row(**told)
 
 
-def load(folder: Path) -> Run:
-    """A cell's folder of seeds; one that isn't among cells is named by its path, for many are called alike.
+def load(folder: Path, wanted: Sequence[int] = ()) -> Run:
+    """A cell's folder of seeds, those that are wanted or all; one that isn't among cells is named by its path, for many
+    are called alike.
 
     Raises BadInput where there is none, where a seed can't be read, or where seeds were trained or asked otherwise.
     """
-    seeds = sorted(int(file.stem) for file in folder.glob("*.json") if file.stem.isdecimal())
+    seeds = sorted(wanted or (int(file.stem) for file in folder.glob("*.json") if file.stem.isdecimal()))
     if not seeds:
         where = f"{folder}: found no answers, wanted seed.json and seed.jsonl.gz"
         raise BadInput("no such run", where=where, next="make ablations, or name a folder that has them")
@@ -181,11 +182,6 @@ def _seed(file: Path) -> tuple[dict[str, Any], dict[str, Row]]:
             where = f"{file}, {field}: found nothing, wanted what a cell writes"
             raise BadInput("a seed's answers are not at hand", where=where, next="run that cell again")
     return told, rows
-
-
-def only(run: Run, seeds: Sequence[int]) -> Run:
-    """The run with those seeds alone, all of which it has."""
-    return replace(run, seeds={seed: run.seeds[seed] for seed in seeds}, told={seed: run.told[seed] for seed in seeds})
 
 
 def _common(told: dict[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_the_table_tells_the_last_checkpoint_beside_its_baselines(config: Readme
 
 
 def test_a_claim_is_a_row_and_bold_only_where_it_holds(config: ReadmeConfig) -> None:
-    shared = {"claim": "crops help", "seeds": 5, "data": "d" * 64}
+    shared = {"claim": "crops help", "seeds": 5, "n": 340, "data": "d" * 64}
     accuracy = {"metric": "accuracy", "within": None, "difference": 0.04, "low": 0.01, "high": 0.07}
     kept = {"metric": "box_iou", "within": 0.02, "difference": -0.001, "low": -0.01, "high": 0.01}
     claims = [
@@ -76,8 +76,10 @@ def test_a_claim_is_a_row_and_bold_only_where_it_holds(config: ReadmeConfig) -> 
     (config.results / "ablation/claims.json").write_text(json.dumps(claims))
     run(config)
     page = config.readme.read_text()
-    assert "| crops help | accuracy | +0.040 [+0.010, +0.070] **better** | +0.040 [+0.010, +0.070] |\n" in page
-    assert "| crops help | IoU of boxes, within 0.02 | – | -0.001 [-0.010, +0.010] **kept** |\n" in page
+    assert (
+        "| crops help | accuracy | +0.040 [+0.010, +0.070] **better** | 340 | +0.040 [+0.010, +0.070] | 340 |\n" in page
+    )
+    assert "| crops help | IoU of boxes, within 0.02 | – | – | -0.001 [-0.010, +0.010] **kept** | 340 |\n" in page
     assert "Differences of 5 seeds each, data dddddddddddd." in page
     assert "over all 3." in page
 

@@ -180,6 +180,15 @@ def test_a_child_stands_under_its_parent_with_name_and_params() -> None:
     assert found["joint, seed 0"].data.params == {"cell": "joint", "after": "–"}
 
 
+def test_a_child_goes_over_to_the_parent_that_was_told_last() -> None:
+    """One of many cells changed: the new parent has all of them, not that one alone."""
+    first, second = (log_evaluation("kin", key, metrics={}, tags={}) for key in ("p1", "p2"))
+    for parent in (first, second):
+        child = log_evaluation("kin", "c", metrics={}, tags={}, parent=parent)
+    (found,) = [run for run in runs("kin") if run.info.run_id == child]
+    assert found.data.tags["mlflow.parentRunId"] == second
+
+
 def test_a_key_is_what_is_said() -> None:
     assert tracking.key_of({"a": 1, "b": 2}) == tracking.key_of({"b": 2, "a": 1})
     assert tracking.key_of({"a": 1}) != tracking.key_of({"a": 2})

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from components.ablation import claims
 from components.compare import runs
+from components.compare.differences import line
 from flows import ablations, comparing, stages
 from flows.ablations import FILE
 from model.interface.errors import BadInput
@@ -23,7 +24,10 @@ PARAMS = {
     "seeds": [0, 1],
     "training": {"heads": 4, "epochs": 1, "studies": 4, "max_tokens": 16, "draws": 100},
     "cells": {"joint": {}, "no-crops": {"crops": "none"}},
-    "claims": [{"claim": "crops help", "better": "joint", "than": "no-crops", "metric": "accuracy", "dimension": "3d"}],
+    "claims": [
+        {"claim": "crops help", "better": "joint", "than": "no-crops", "metric": metric, "dimension": dimension}
+        for metric, dimension in (("accuracy", "3d"), ("z_overlap", "2d"))  # the second can't be measured
+    ],
 }
 
 
@@ -118,7 +122,7 @@ def test_runs_are_compared_on_a_page_that_leads_to_their_traces(
     assert "Leaderboard" in Path("traces/compare.html").read_text()
     leads_to_traces(Path("traces/compare.html"))
     leads_to_traces(claims.linked(ablations.TRACED, Path("data")))
-    lines = comparing.lines(rows)
+    lines = [line(row) for row in rows]
     assert len(lines) == len(rows) == 6
     assert lines[0].startswith("joint - no-crops, ")
 

@@ -13,6 +13,7 @@ from model.interface.errors import BadInput
 ROOT = Path(__file__).parents[3]
 PLAN = plan(ROOT / cells.FILE)
 GRAPH = yaml.safe_load((ROOT / "components/ablation/dvc.yaml").read_text())["stages"]
+CLAIM = {"claim": "c", "better": "b", "than": "a", "metric": "box_iou", "dimension": "2d"}
 MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
@@ -85,17 +86,31 @@ def test_titles_tell_cells_apart() -> None:
         ({"cells": {"a": {"mixture": "4d"}}}, "cells.a.mixture: found 4d"),
         ({"cells": {"a": {"grounding": False}}}, "cells.a.grounding"),
         ({"cells": {"a": {"grounded": False}}}, "without boxes there are none"),
+        ({"cells": {"a": {"mixture": "2d", "volumes": 40}}}, "no volume is trained on"),
+        ({"cells": {"a": {"reward": "ours+iou"}}}, "only RL has a reward"),
         ({"cells": {"a": {"after": "b"}}}, "cell 'b' is named and not there, known: a"),
         (
             {
-                "cells": {"a": {}},
-                "claims": [
-                    {"claim": "c", "better": "a", "than": "a", "metric": "box_iou", "dimension": "2d", "within": -0.02}
-                ],
+                "cells": {"a": {}, "b": {}},
+                "claims": [CLAIM | {"within": -0.02}],
             },
             "claims.0.within: found -0.02",
         ),
         ({"training": {"heads": 1}, "cells": {"a": {}}}, "training.heads: found 1"),
+        ({"cells": {"a": {}}, "seeds": []}, "seeds: found [], wanted one or more"),
+        ({"cells": {"a": {}}, "seeds": [0, 1, 0]}, "seeds: found [0, 1, 0], wanted one or more, each once"),
+        ({"cells": {"a": {"after": "a"}}}, "cell 'a' goes on from 'a', which is RL's"),
+        ({"cells": {"s": {}, "a": {"after": "s"}, "b": {"after": "a"}}}, "cell 'b' goes on from 'a', which is RL's"),
+        (
+            {"cells": {"a": {}, "b": {}}, "claims": [CLAIM | {"metric": "acuracy"}]},
+            "metric is 'acuracy', wanted one of",
+        ),
+        ({"cells": {"a": {}, "b": {}}, "claims": [CLAIM, CLAIM]}, "'c' of box_iou in 2d stands twice"),
+        ({"cells": {"a": {}, "b": {}}, "claims": [CLAIM | {"than": "b"}]}, "better and than are both 'b'"),
+        (
+            {"cells": {"a": {}, "b": {}, "c": {"after": "a"}}, "claims": [CLAIM | {"metric": "sampled_accuracy"}]},
+            "'c' is of sampled_accuracy, which 'b' doesn't have",
+        ),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused_by_its_key(change: dict, told: str, tmp_path: Path) -> None:

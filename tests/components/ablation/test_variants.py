@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from components.ablation.cells import Cell, Plan, Reinforcement, Training
-from components.ablation.variants import drawn_heads, mixed, ungrounded, write
+from components.ablation.cells import FILE, Cell, Plan, Reinforcement, Training, plan
+from components.ablation.variants import a_step, drawn_heads, mixed, ungrounded, write
 from model.imaging import shards
 from model.interface.boxes import Box
 from model.interface.errors import BadInput
@@ -11,6 +11,7 @@ from model.interface.question import Remark
 from tests.components import world
 from tests.components.evaluation.made import question
 
+ROOT = Path(__file__).parents[3]
 PLAN = Plan(training=Training(heads=4, studies=4), rl=Reinforcement(heads=3), cells={"joint": Cell()})
 
 
@@ -53,6 +54,17 @@ def test_every_mixture_takes_as_many_steps(data: Path, tmp_path: Path) -> None:
         assert round(made.studies / made.a_step) == 2, mixture  # 8 studies, 4 a step
 
 
+def test_the_cells_of_few_volumes_take_as_many_steps_as_each_other() -> None:
+    """A step takes whole studies: of 40 volumes 2 a step would have been 20 steps an epoch beside 22."""
+    planned = plan(ROOT / FILE)
+    few = planned.cells["few-volumes"].volumes
+    assert few and planned.cells["few-volumes-only-3d"].volumes == few
+    for images, volumes in ((434, 93), (439, 96), (432, 95)):  # of the embedded data by seeds 0, 1 and 3
+        there = images + volumes
+        taken = [round(kept / a_step(kept, there, planned.training.studies)) for kept in (there, images + few, few)]
+        assert taken == [22, 22, 22]
+
+
 def test_matched_is_as_many_studies_as_there_are_volumes_in_the_joint_proportion() -> None:
     there = [(f"v{k}", 3) for k in range(20)] + [(f"i{k}", 2) for k in range(80)]
     kept = mixed(there, "matched", 0)
@@ -65,6 +77,7 @@ def test_the_seed_draws_the_heads_for_all_cells_alike(data: Path, tmp_path: Path
     groups = [f"h{k}" for k in range(30)]
     assert drawn_heads(groups, (10, 5), 0) == drawn_heads(reversed(groups), (10, 5), 0)
     assert drawn_heads(groups, (10, 5), 0) != drawn_heads(groups, (10, 5), 1)
+    assert list(map(len, drawn_heads(groups, (10, 5), 0))) == [10, 5]
     assert list(map(len, drawn_heads(groups, (25, 10), 0))) == [25, 5]
 
 

@@ -43,3 +43,8 @@ def counting(made: Run, metric: str, of: dict[int, float]) -> Run:
         rows = made.seeds[seed].items()
         seeds[seed] = {name: replace(row, counts=row.counts | {metric: (total, 1)}) for name, row in rows}
     return replace(made, seeds=seeds)
+
+
+def only(made: Run, *seeds: int) -> Run:
+    """Those seeds alone."""
+    return replace(made, seeds={k: made.seeds[k] for k in seeds}, told={k: made.told[k] for k in seeds})

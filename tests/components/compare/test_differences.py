@@ -3,10 +3,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from components.compare.differences import Compared, alone, changed, compare, corrected, every, line
-from components.compare.runs import Run, only
+from components.compare.runs import Run
 from components.evaluation.paired import Difference
 from model.interface.errors import BadInput
-from tests.components.compare.made import counting, run
+from tests.components.compare.made import counting, only, run
 from tests.components.evaluation.worlds import worlds
 
 GOOD, BAD = run("good", 2), run("bad", 12)
@@ -15,7 +15,7 @@ GOOD, BAD = run("good", 2), run("bad", 12)
 def test_a_difference_is_over_common_seeds_and_questions() -> None:
     found = compare(GOOD, BAD, "accuracy", "3d").found
     assert (found.value, found.n, found.seeds) == (0.25, 40, 5)
-    fewer = compare(GOOD, only(BAD, (1, 3)), "accuracy", "3d")
+    fewer = compare(GOOD, only(BAD, 1, 3), "accuracy", "3d")
     assert (fewer.found.seeds, fewer.left_out) == (2, "without seed 0, 2, 4 of good")
     assert compare(GOOD, BAD, "accuracy", "2d").found.n == 0
 
@@ -48,7 +48,7 @@ def test_a_metric_that_only_one_of_them_has_is_refused() -> None:
 
 
 def test_one_seed_each_is_told_to_judge_checkpoints() -> None:
-    both, (one,) = every([only(BAD, (0, 1)), GOOD], ("accuracy",)), every([only(BAD, (0,)), GOOD], ("accuracy",))
+    both, (one,) = every([only(BAD, 0, 1), GOOD], ("accuracy",)), every([only(BAD, 0), GOOD], ("accuracy",))
     assert "seeds 2 (without seed 2, 3, 4 of good): " in line(both[0])
     assert "of good; one seed each, the interval is chance of heads only, two checkpoints are judged" in line(one)
     assert line(every([BAD, GOOD], ("accuracy",))[0]).endswith("n 40, seeds 5: better")

@@ -6,9 +6,9 @@ import pytest
 
 from components.compare import page
 from components.compare.differences import compare, corrected, every
-from components.compare.runs import Run, only
+from components.compare.runs import Run
 from model.interface.errors import BadInput
-from tests.components.compare.made import counting, run
+from tests.components.compare.made import counting, only, run
 
 GOOD, BAD = run("good", 2), run("bad", 12)
 
@@ -41,7 +41,7 @@ def test_changed_answers_are_of_what_is_compared(tmp_path: Path) -> None:
 
 
 def test_seeds_that_are_left_out_and_one_seed_alone_are_told(tmp_path: Path) -> None:
-    few = only(BAD, (0,))
+    few = only(BAD, 0)
     text = page.write(tmp_path / "p.html", "t", every([few, GOOD], ("accuracy",)), [few, GOOD]).read_text()
     assert "<small>without seed 1, 2, 3, 4 of good</small>" in text
     assert "two checkpoints are judged, not two ways of training" in text

@@ -99,7 +99,8 @@ def test_a_run_has_its_seeds_and_what_they_share(tmp_path: Path) -> None:
     assert (set(found.seeds), found.data, found.told[0]["settings"]) == ({0, 1}, "d", {"mixture": "joint"})
     assert [told["digests"]["checkpoint"] for told in found.told.values()] == ["c0", "c1"]
     assert "test" not in found.told[0]
-    one = runs.only(found, (1,))
+    (tmp_path / "a/2.json").write_text("left over from another plan")
+    one = runs.load(tmp_path / "a", (1,))
     assert (one.seeds, one.told, one.name) == ({1: found.seeds[1]}, {1: found.told[1]}, found.name)
 
 

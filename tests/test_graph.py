@@ -29,6 +29,8 @@ WHERE_AND_WHEN = {
 JUDGES = {
     f"components/evaluation/{name}.py" for name in ("baselines", "config", "metrics", "report", "selective", "traces")
 }
+MARKS = {f"model/learning/{name}.py" for name in ("matching", "rewards")}
+"""What judges answers by their words and their form."""
 ELSEWHERE = {
     # the slow base depends on no more than it runs through; these have not changed its bytes so far
     "dvc.yaml:base": {
@@ -41,7 +43,7 @@ ELSEWHERE = {
         *(f"model/vlm/{name}.py" for name in ("fixed", "rollout", "sampling")),
     },
     # they read an exam through `evaluation.run` and score in their own way
-    **{f"dvc.yaml:{name}": JUDGES | {"model/learning/matching.py"} for name in ("confidence", "consistency", "audit")},
+    **{f"dvc.yaml:{name}": JUDGES | MARKS for name in ("confidence", "consistency", "audit")},
     "components/ablation/dvc.yaml:sft": {
         *(f"components/evaluation/{name}.py" for name in ("baselines", "config", "traces")),
         *(
@@ -95,6 +97,6 @@ def test_a_stage_depends_on_what_it_runs_through(name: str) -> None:
 
 
 def test_what_is_named_here_is_there() -> None:
-    named = WHERE_AND_WHEN | JUDGES | {file for some in ELSEWHERE.values() for file in some}
+    named = WHERE_AND_WHEN | JUDGES | MARKS | {file for some in ELSEWHERE.values() for file in some}
     assert all((ROOT / file).is_file() for file in named)
     assert set(ELSEWHERE) <= set(STAGES)

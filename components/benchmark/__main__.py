@@ -38,8 +38,9 @@ def command(
     try:
         peer = EndpointConfig(url=endpoint, model=model) if endpoint else None
         pool = Pool(workers, gpus) if on == "ray" else None
+        earlier = [Result.read(file) for file in beside or ()]  # before hours of asking
         result = run(name, source, out, checkpoint=checkpoint, endpoint=peer, split=split, most=most, pool=pool)
-        told = results.beside([result, *map(Result.read, beside or ())])
+        told = results.beside([result, *earlier])
     except Failure as failure:
         sys.stderr.write(failure.render() + "\n")
         raise typer.Exit(failure.exit_code) from None

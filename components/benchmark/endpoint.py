@@ -1,7 +1,7 @@
 """Answers of a peer behind an OpenAI-compatible endpoint: the pictures, the question, the options, one reply.
 
-The reply is read by the same grammar as our own answers: a capital that opens it is the choice, what isn't read is no
-answer. Nothing is retried that was understood and refused.
+What a reply chose is read by `reading`, and what isn't read is no answer. Nothing is retried that was understood and
+refused.
 """
 
 import base64
@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.benchmark.reading import chosen, told
 from components.data.vqa.item import Item
-from model.interface import grammar
 from model.interface.errors import BadInput
 from model.interface.prompt import user_text
 
@@ -51,7 +51,7 @@ class Said:
 
     letter: str | None
     text: str
-    """What stands after the thought; "" where nothing came."""
+    """What was answered in words; "" where nothing came."""
     error: str = ""
     """Why nothing came."""
 
@@ -88,7 +88,7 @@ class Endpoint:
                 reason = "too late" if isinstance(error, httpx.TimeoutException) else "no connection"
                 continue
             if status == 200:
-                return _read(body)
+                return _read(body, item.options)
             reason = f"status {status}"
             if status not in RETRIED:
                 break
@@ -110,12 +110,11 @@ class Endpoint:
         return reply.status_code, bytes(body)
 
 
-def _read(body: bytes) -> Said:
+def _read(body: bytes, options: Sequence[str]) -> Said:
     try:
         said = httpx.Response(200, content=body).json()["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return Said(None, "", "not a chat completion")
     if not isinstance(said, str):
         return Said(None, "", "not a chat completion")
-    read = grammar.parse(said.strip())
-    return Said(read.choice, grammar.beside_choice(read) if read.choice else read.text)
+    return Said(chosen(said, options), told(said))

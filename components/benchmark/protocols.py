@@ -15,7 +15,7 @@ Part = Literal["family", "modality"]
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    version: int = 1
+    version: int = 2
     """Raised whenever the same answers would be scored otherwise."""
     split: str = "test"
     parts: tuple[Part, ...] = ("family",)

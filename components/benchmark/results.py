@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.data.vqa.item import Item
 from model.interface.errors import BadInput
@@ -19,7 +19,7 @@ class Score(BaseModel):
     value: float | None
     """None where nothing was counted."""
     low: float | None
-    """95 % interval, by bootstrap over subjects."""
+    """95 % interval, by bootstrap over subjects; None of too few of them."""
     high: float | None
     n: int
     """Questions."""
@@ -67,7 +67,16 @@ class Result(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> "Result":
-        return cls.model_validate_json(file.read_text())
+        """Raises BadInput where there is no such file, or it holds something else."""
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except OSError as error:
+            found = error.strerror or "nothing"
+        except ValidationError as error:
+            first = error.errors()[0]
+            found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        where = f"{file}: found {found}, wanted a result.json of this benchmark"
+        raise BadInput("not a result to set beside", where=where, next="name a result.json that it wrote")
 
 
 def questions_digest(items: Sequence[Item]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from components.benchmark.results import Answerer, Result, Score, questions_dige
 from components.benchmark.studies import pngs_of, prepared_of
 from components.data.vqa.item import Item, Report, to_question, why_not_askable
 from components.data.vqa.registry import adapter
-from components.evaluation.intervals import TAILS, Resamples, resample, tidy
+from components.evaluation.intervals import Resamples, ends, resample, tidy
+from components.evaluation.metrics import in_words
 from model.interface import grammar
 from model.interface.errors import BadInput, Failure
+from model.interface.trace import Answer
 from model.interface.writing import replacing
 from model.learning.matching import exact, token_f1, token_recall
 from model.vlm import checkpoint as folders
@@ -100,7 +103,7 @@ def run(
         questions=questions_digest(asked),
         asked=len(asked),
         left_out=dict(left_out + report.unused),
-        unanswered=sum(not (one.letter if item.options else one.text) for item, one in zip(asked, said, strict=True)),
+        unanswered=sum(map(silent, asked, said)),
         answerer=answerer,
         headline=headline(asked, rules),
         scores=scored(asked, said, rules),
@@ -173,9 +176,13 @@ def of_checkpoint(folder: Path, root: Path, device: str = "cpu") -> Ask:
         studies = {images: prepared_of(root, item, checkpoint.contract) for images, item in shown.items()}
         asked = [(studies[item.images], to_question(item, "", studies[item.images].dimension)) for item in items]
         traces = answer(checkpoint, asked, ASKED)
-        return [Said(trace.answer.choice, grammar.beside_choice(trace.answer)) for trace in traces]
+        return [said_of(item, trace.answer) for item, trace in zip(items, traces, strict=True)]
 
     return ask
+
+
+def said_of(item: Item, answer: Answer) -> Said:
+    return Said(answer.choice, grammar.beside_choice(answer)) if item.options else Said(None, in_words(answer))
 
 
 def of_endpoint(config: EndpointConfig, root: Path) -> Ask:
@@ -198,6 +205,11 @@ def headline(items: Sequence[Item], rules: Protocol) -> str:
     closed = any(item.options for item in items)
     name = "closed_accuracy" if closed else "open_recall"
     return f"{name}_by_family" if rules.headline == "families" else name
+
+
+def silent(item: Item, said: Said) -> bool:
+    """No words, or of a closed question no letter that was offered."""
+    return said.letter not in list(ascii_uppercase[: len(item.options)]) if item.options else not said.text
 
 
 def marks(item: Item, said: Said) -> dict[str, float]:
@@ -238,6 +250,7 @@ def by_part(items: Sequence[Item], said: Sequence[Said], rules: Protocol, part: 
 def _over(resamples: Resamples, values: np.ndarray, counts: np.ndarray, families: Sequence[str]) -> Score:
     """Mean of the families' means; a resample that lacks a family is a mean of the others."""
     drawn, means = [], []
+    subjects = int(np.count_nonzero(np.bincount(resamples.clusters, counts)))
     size = resamples.weights.shape[1]
     for name in sorted(set(families)):
         inside = counts * [family == name for family in families]
@@ -247,8 +260,10 @@ def _over(resamples: Resamples, values: np.ndarray, counts: np.ndarray, families
         sums, held = (np.bincount(resamples.clusters, x, size) for x in (values * inside, inside))
         with np.errstate(invalid="ignore"):
             drawn.append((resamples.weights @ sums) / (resamples.weights @ held))
-    low, high = np.percentile(np.nanmean(drawn, 0), TAILS)
-    return Score(value=tidy(float(np.mean(means))), low=tidy(float(low)), high=tidy(float(high)), n=int(counts.sum()))
+    rates = np.array(drawn)  # (families, draws), NaN where a draw lacks the family
+    there = np.isfinite(rates).sum(0)
+    low, high = ends(np.nansum(rates, 0)[there > 0] / there[there > 0], subjects)
+    return Score(value=tidy(float(np.mean(means))), low=tidy(low), high=tidy(high), n=int(counts.sum()))
 
 
 def _write(file: Path, items: Sequence[Item], said: Sequence[Said]) -> None:

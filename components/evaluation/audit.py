@@ -101,7 +101,10 @@ def run(config: AuditConfig) -> dict[str, Any]:
 
 
 def drawn(exam: Exam, most: tuple[int, int], seed: int) -> Exam:
-    """Closed questions of known truth, whole heads at a time, up to `most` of images and of volumes."""
+    """Closed questions of known truth, head by head in an order by chance, up to `most` of images and of volumes.
+
+    The head at which a limit is met is cut short.
+    """
     random = np.random.default_rng(seed)
     heads = sorted(set(exam.groups))
     rank = dict(zip(heads, random.permutation(len(heads)).tolist(), strict=True))
@@ -232,8 +235,8 @@ def table(tree: dict[str, Any]) -> str:
 def _cell(told: dict[str, Any] | None) -> str:
     if not told or told["value"] is None:
         return "–"
-    ends = "" if told["low"] is None else f" [{told['low']:.2f}, {told['high']:.2f}]"
-    return f"{told['value']:.2f}{ends}, n {told['n']}"
+    ends = "" if told["low"] is None else f" [{told['low']:.3f}, {told['high']:.3f}]"
+    return f"{told['value']:.3f}{ends}, n {told['n']}"
 
 
 if __name__ == "__main__":

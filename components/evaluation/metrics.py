@@ -11,10 +11,11 @@ from math import dist, prod
 from components.evaluation.selective import brier, confidence
 from model.imaging.frame import Frame
 from model.interface.boxes import Box, iou, z_overlap
-from model.interface.grammar import beside_choice
+from model.interface.grammar import BOX
 from model.interface.question import Question, Remark
-from model.interface.trace import Trace
+from model.interface.trace import Answer, Trace
 from model.learning.matching import exact, token_f1
+from model.learning.rewards import whole
 
 LOCALISING = ("structure localisation", "spatial localisation")
 """Families whose boxes are the task itself."""
@@ -66,7 +67,7 @@ class Scored:
     slices: dict[str, str]
     """Kind of slice -> which: family, contrast, kind, modality, anatomy, lesion size, subject, training."""
     counts: dict[str, Count]
-    confidence: float = 0.0
+    confidence: float | None = None
     """See `selective`."""
 
 
@@ -96,7 +97,7 @@ def score(
     }
     right = accuracy(question, trace.answer.choice)
     sure = confidence(trace)
-    answered = trace.answer.choice is not None if question.options else bool(beside_choice(trace.answer))
+    answered = trace.answer.choice is not None if question.options else bool(in_words(trace.answer))
     counts = {
         "accuracy": right,
         "fine_accuracy": right if question.fine else NOTHING,
@@ -104,8 +105,8 @@ def score(
         **_open(question, trace),
         "answered": (float(answered), 1),
         "accuracy_answered": right if answered else NOTHING,
-        "brier": (brier(sure, right[0] == 1), 1) if right[1] else NOTHING,
-        **_conduct(trace),
+        "brier": (brier(sure, right[0] == 1), 1) if right[1] and sure is not None else NOTHING,
+        **_conduct(question, trace),
         **_grounding(question, frame, trace),
     }
     return Scored(question.id, group, question.dimension, slices, counts, sure)
@@ -145,15 +146,20 @@ def _open(question: Question, trace: Trace) -> dict[str, Count]:
     """An answer in words. Replies that speak of regions are left out: their numbers are of another space."""
     if not question.reply or question.regions:
         return {"open_exact": NOTHING, "open_f1": NOTHING}
-    said = beside_choice(trace.answer)
+    said = in_words(trace.answer)
     return {"open_exact": (exact(said, question.reply), 1), "open_f1": (token_f1(said, question.reply), 1)}
 
 
-def _conduct(trace: Trace) -> dict[str, Count]:
+def in_words(answer: Answer) -> str:
+    """What an answer without options says besides its boxes. A capital that opens it is no letter: "E. coli"."""
+    return BOX.sub("", answer.text).strip()
+
+
+def _conduct(question: Question, trace: Trace) -> dict[str, Count]:
     """How the answer was given, whatever was asked."""
     crops = sum(step.crops for step in trace.steps)
     return {
-        "valid_format": (float(trace.valid_format), 1),
+        "valid_format": (whole(trace, question), 1),
         "flaws": (float(len(trace.answer.flaws)), 1),
         "tool_rate": (float(crops > 0), 1),
         "crops": (float(crops), 1),

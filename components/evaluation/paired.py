@@ -22,7 +22,7 @@ from math import sqrt
 import numpy as np
 from scipy import optimize, special
 
-from components.evaluation.intervals import tidy
+from components.evaluation.intervals import FEWEST, tidy
 
 ALPHA = 0.05
 """What an interval leaves out, both ends together; what p is judged by."""
@@ -38,7 +38,7 @@ class Difference:
     value: float | None
     """Ours less theirs, a mean over seeds; None where nothing was counted."""
     low: float | None
-    """95 % interval; None with fewer than two heads."""
+    """95 % interval; None with fewer than `intervals.FEWEST` heads, as p is."""
     high: float | None
     p: float | None
     """Two-sided, of no difference or of the one it was asked of: at most .05 where that lies outside the interval."""
@@ -60,13 +60,15 @@ def difference(
     counts: float[questions], the same for both runs; 0 outside the slice looked at.
     groups: the head of each question.
     null: the difference that p is of.
+
+    Raises ValueError for a sum that counts and is no number: a row of NaN is no evidence either way.
     """
     n, seeds = int(counts.sum()), len(ours)
     if n == 0:
         return Difference(None, None, None, None, 0, seeds)
     gaps_SH, counts_H = _by_head(ours - theirs, counts, groups)
     value = float(gaps_SH.mean(0).sum() / counts_H.sum())
-    if len(counts_H) < 2:
+    if len(counts_H) < FEWEST:
         return Difference(value, None, None, None, n, seeds)
     parts = _parts(gaps_SH, counts_H)
     half = _half(parts, ALPHA)
@@ -74,7 +76,8 @@ def difference(
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """p-values corrected for how many are looked at (Holm 1979), in their order."""
+    """p-values corrected for how many are looked at (Holm 1979), in their order. Raises ValueError for no number."""
+    _finite("p", np.asarray(chances, float))
     order = np.argsort(chances, kind="stable")
     raised = [min(1.0, chances[place] * (len(chances) - rank)) for rank, place in enumerate(order)]
     corrected = np.maximum.accumulate(raised)
@@ -87,8 +90,16 @@ def _by_head(gaps: np.ndarray, counts: np.ndarray, groups: Sequence[str]) -> tup
     """Sums float[seeds, heads] and counts float[heads], of heads that have any."""
     names, head_of = np.unique(np.array(groups), return_inverse=True)
     counts_H = np.bincount(head_of, counts, len(names))
-    gaps_SH = np.stack([np.bincount(head_of, row * (counts > 0), len(names)) for row in gaps])
+    counted = np.where(counts > 0, gaps, 0)
+    _finite("sums, (seed, question)", counted)
+    gaps_SH = np.stack([np.bincount(head_of, row, len(names)) for row in counted])
     return gaps_SH[:, counts_H > 0], counts_H[counts_H > 0]
+
+
+def _finite(name: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        place = tuple(np.argwhere(~np.isfinite(values))[0].tolist())
+        raise ValueError(f"{name} {place}: found {values[place]}, wanted a finite number")
 
 
 def _parts(gaps_SH: np.ndarray, counts_H: np.ndarray) -> list[tuple[float, int]]:

@@ -65,7 +65,10 @@ def by_dimension(rows: Sequence[Scored], baselines: Mapping[str, Sequence[Count]
 def difference(ours: Sequence[Scored], theirs: Sequence[Scored], resamples: Resamples) -> Tree:
     """Ours minus theirs on the same questions, by dimension."""
     a, b = _columns(ours), _columns(theirs)
-    columns = {name: np.stack([a[name][:, 0] - b[name][:, 0], a[name][:, 1]], 1) for name in COMPARED}
+    both = {name: (a[name][:, 1] > 0) & (b[name][:, 1] > 0) for name in COMPARED}
+    columns = {
+        name: np.stack([a[name][:, 0] - b[name][:, 0], a[name][:, 1]], 1) * both[name][:, None] for name in COMPARED
+    }
     return {
         f"{dimension}d": _metrics(columns, resamples, _where(ours, dimension))
         for dimension in sorted({row.dimension for row in ours})
@@ -120,9 +123,13 @@ def _where(rows: Sequence[Scored], dimension: int) -> np.ndarray:
 
 
 def _selective(rows: Sequence[Scored], dimension: int) -> Tree:
-    """Of the questions whose answer is known."""
-    known = [row for row in rows if row.dimension == dimension and row.counts["accuracy"][1]]
-    return selective([row.confidence for row in known], [row.counts["accuracy"][0] == 1 for row in known])
+    """Of the questions whose truth is known, as far as their answers have a confidence."""
+    known = [
+        (row.confidence, row.counts["accuracy"][0] == 1)
+        for row in rows
+        if row.dimension == dimension and row.counts["accuracy"][1] and row.confidence is not None
+    ]
+    return selective([sure for sure, _ in known], [right for _, right in known])
 
 
 def _slices(

@@ -23,13 +23,12 @@ from components.evaluation import report, traces
 from components.evaluation.baselines import majority, majority_letter
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.intervals import resample
-from components.evaluation.metrics import Count, Scored, accuracy, score
+from components.evaluation.metrics import Count, Scored, accuracy, in_words, score
 from components.evaluation.traces import Answered
 from components.stage import command
 from model.imaging import shards
 from model.imaging.frame import Frame
 from model.imaging.prepare import Prepared, blank, prepare
-from model.interface.grammar import beside_choice
 from model.interface.question import Question
 from model.interface.trace import Trace
 from model.interface.writing import write_text
@@ -119,7 +118,7 @@ def _likeness(question: Question) -> tuple[int, str, str]:
 def right(question: Question, trace: Trace) -> bool | None:
     """Of an open question: in the very words, once normalised. None where the truth is not known."""
     if question.reply:
-        return bool(exact(beside_choice(trace.answer), question.reply))
+        return bool(exact(in_words(trace.answer), question.reply))
     return None if question.letter is None else trace.answer.choice == question.letter
 
 

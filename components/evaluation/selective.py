@@ -5,7 +5,7 @@ a calibration of its own an answer's is the geometric mean probability of its to
 """
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ COVERAGES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the answers that are kept, the surest first."""
 
 
-def confidence(trace: Trace) -> float:
-    """Of an answer, in (0, 1]: the geometric mean probability of what was sampled."""
+def confidence(trace: Trace) -> float | None:
+    """Of an answer, in (0, 1]: the geometric mean probability of what was sampled; None of nothing, or of a NaN."""
+    if not trace.sampled or not isfinite(trace.mean_logprob):
+        return None
     return min(1.0, exp(trace.mean_logprob))
 
 

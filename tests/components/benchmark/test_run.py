@@ -13,10 +13,11 @@ from PIL import Image
 from components.benchmark.endpoint import EndpointConfig, Said
 from components.benchmark.protocols import PROTOCOLS, Protocol, protocol
 from components.benchmark.results import Result, beside, comparable
-from components.benchmark.run import Pool, marks, run, scored, together
+from components.benchmark.run import Pool, marks, run, said_of, scored, silent, together
 from components.benchmark.studies import pngs_of
 from components.data.vqa.item import Item
 from components.data.vqa.registry import ADAPTERS
+from model.interface import grammar
 from model.interface.errors import BadInput
 from tests.components import world
 from tests.components.data.test_rewriter import endpoint, saying
@@ -61,7 +62,7 @@ def test_what_is_left_out_is_told_by_reason(checkpoint: Path, tmp_path: Path) ->
     assert result.scores["closed_accuracy"].n == 1
 
 
-def test_a_peer_is_sent_the_picture_and_the_options_and_read_by_the_one_grammar(tmp_path: Path) -> None:
+def test_a_peer_is_sent_the_picture_and_the_options(tmp_path: Path) -> None:
     root = layouts.hub(tmp_path / "rad", val=False)
     with endpoint(saying("A. Yes")) as (url, asked):
         result = run("vqa_rad", root, tmp_path / "out", endpoint=EndpointConfig(url=url, model="peer/7b"))
@@ -72,7 +73,7 @@ def test_a_peer_is_sent_the_picture_and_the_options_and_read_by_the_one_grammar(
     assert picture["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
     assert words["text"].startswith("Is it a cyst?\n\nA. Yes\nB. No")
     with gzip.open(tmp_path / "out/vqa_rad-peer-7b/answers.jsonl.gz", "rt") as lines:
-        assert [json.loads(line)["letter"] for line in lines] == ["A", "A"]
+        assert [json.loads(line)["letter"] for line in lines] == ["A", None]  # an open answer has no letter
 
 
 @pytest.mark.parametrize(("reply", "letter"), [("A mass is seen", None), ("B", "B"), ("<think>no</think>B. No", "B")])
@@ -125,6 +126,25 @@ def test_a_cluster_scores_alike(checkpoint: Path, tmp_path: Path, monkeypatch: p
     assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
 
 
+def test_a_letter_that_nobody_offered_is_no_answer() -> None:
+    assert [silent(item(0), Said(letter, "there")) for letter in ("A", "B", "C", None)] == [False, False, True, True]
+    assert [silent(item(0, closed=False), Said(None, text)) for text in ("left", "")] == [False, True]
+
+
+@pytest.mark.parametrize(("reply", "letter"), [("**A**", "A"), ("The answer is yes.", "A"), ("Yes or no", None)])
+def test_a_peer_is_read_as_it_plainly_chose(reply: str, letter: str | None, tmp_path: Path) -> None:
+    root = layouts.hub(tmp_path / "rad", val=False)
+    with endpoint(saying(reply)) as (url, _):
+        result = run("vqa_rad", root, tmp_path / "out", endpoint=EndpointConfig(url=url, model="m"), most=1)
+    assert (result.unanswered, result.scores["closed_accuracy"].value) == (int(letter is None), float(letter == "A"))
+
+
+def test_an_open_answer_of_a_checkpoint_keeps_its_capital() -> None:
+    given = grammar.parse("<think></think>E. coli")
+    assert said_of(item(0, closed=False), given) == Said(None, "E. coli")
+    assert said_of(item(0), given) == Said("E", "coli")
+
+
 def test_marks_by_hand() -> None:
     assert marks(item(0), Said("A", "Yes")) == {"closed_accuracy": 1}
     assert marks(item(0), Said(None, "Yes")) == {"closed_accuracy": 0}
@@ -143,12 +163,25 @@ def test_a_mean_over_families_weighs_them_alike() -> None:
 
 
 def test_a_subject_is_one_however_often_it_is_asked_about() -> None:
-    said = [Said("A", ""), Said("B", "")] * 10
-    alone = scored([item(k) for k in range(20)], said, Protocol())["closed_accuracy"]
-    shared = scored([item(k, subject=f"s{k % 2}") for k in range(20)], said, Protocol())["closed_accuracy"]
+    said = [Said("A", ""), Said("B", "")] * 100
+    alone = scored([item(k) for k in range(200)], said, Protocol())["closed_accuracy"]
+    shared = scored([item(k, subject=f"s{k % 10}") for k in range(200)], said, Protocol())["closed_accuracy"]
     assert alone.low is not None and alone.high is not None and shared.low is not None and shared.high is not None
-    assert (shared.low, shared.high) == (0, 1)
-    assert alone.high - alone.low < 0.5
+    assert shared.high - shared.low > 0.5
+    assert alone.high - alone.low < 0.2
+
+
+@pytest.mark.parametrize("subjects", [1, 9, 10])
+def test_few_subjects_have_no_interval_over_families_either(subjects: int) -> None:
+    """Nor do families that a draw lacks make it no number."""
+    asked = [item(k, subject=f"s{k % subjects}", family=f"f{k // 10}") for k in range(20)]
+    asked += [item(20 + k, closed=False) for k in range(20)]  # subjects of other questions
+    said = [Said("A" if k % 3 else "B", "left") for k in range(40)]
+    found = scored(asked, said, Protocol(headline="families"))
+    for one in (found["closed_accuracy"], found["closed_accuracy_by_family"]):
+        assert one.value is not None and one.n == 20
+        assert (one.low is None) == (one.high is None) == (subjects < 10)
+        assert one.low is None or one.high is None or one.low < one.value < one.high
 
 
 def test_questions_about_one_image_are_asked_together() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.audit import AS_ASKED, COSTS, conditions, drawn, judged, run, seeing
+from components.evaluation.audit import AS_ASKED, COSTS, conditions, drawn, judged, run, seeing, table
 from components.evaluation.config import AuditConfig
 from components.evaluation.run import Exam, read_exam
 from model.imaging.prepare import prepare
@@ -46,7 +46,7 @@ def test_the_same_audit_is_the_same_bytes_and_every_number_has_its_n(small: Audi
     assert tree["3d"]["mirror_follows"]["value"] is None  # nothing here speaks of sides
 
 
-def test_whole_heads_are_drawn(small: AuditConfig) -> None:
+def test_head_by_head_is_drawn(small: AuditConfig) -> None:
     exam = read_exam(small.data, "test", folders.load(small.checkpoint))
     some = drawn(exam, (2, 2), seed=1)
     assert [q.dimension for q in some.questions].count(2) == 2
@@ -68,7 +68,7 @@ def said(exam: Exam, letters: dict[str, str]) -> dict[str, list[tuple[Question, 
 
 
 def test_a_model_that_looks_loses_what_is_taken_away_and_follows_the_mirror() -> None:
-    exam = exam_of(6)
+    exam = exam_of(10)
     looks = said(exam, dict.fromkeys(("blank", "shuffled", "text only", "mirrored"), "B"))
     tree = judged(exam, looks, 3, AuditConfig(draws=200))
     assert tree["image"]["value"] == tree["image_shuffled"]["value"] == tree["image_text"]["value"] == 1
@@ -93,6 +93,28 @@ def test_evidence_counts_only_what_a_mask_elsewhere_does_not_cost() -> None:
     assert (tree["evidence"]["value"], tree["evidence"]["n"]) == (0, 4)
     tree = judged(exam, said(exam, {"evidence masked": "B"}), 3, AuditConfig(draws=200))
     assert tree["evidence"]["value"] == 1
+
+
+def test_a_cost_is_of_the_questions_that_both_conditions_were_asked() -> None:
+    """What was asked as it is and not on a blank picture is no part of what the picture is worth."""
+    exam = exam_of(10)
+    answers = said(exam, {"blank": "B"})
+    answers["blank"][:4] = [None] * 4
+    tree = judged(exam, answers, 3, AuditConfig(draws=200))
+    assert (tree["image"]["value"], tree["image"]["n"]) == (1, 6)
+    assert tree["accuracy"]["blank"]["n"] == 6
+    answers = said(exam, {"blank": "B"})
+    answers[AS_ASKED][:4] = [None] * 4
+    assert judged(exam, answers, 3, AuditConfig(draws=200))["image"]["n"] == 6
+
+
+def test_the_table_tells_the_third_place() -> None:
+    """A cost of .2455 is not one of .25."""
+    exam = exam_of(10)
+    tree = {"3d": judged(exam, said(exam, {}), 3, AuditConfig(draws=200))}
+    tree["3d"]["image"] |= {"value": 0.2455, "low": 0.1534, "high": 0.338}
+    line = next(line for line in table(tree).splitlines() if "a blank picture costs" in line)
+    assert "0.245 [0.153, 0.338], n 10" in line or "0.246 [0.153, 0.338], n 10" in line
 
 
 def test_crops_are_taken_away_by_the_contract_alone(small: AuditConfig) -> None:

@@ -30,12 +30,12 @@ def at(raw: float) -> Pointed:
 
 
 def test_what_is_measured() -> None:
-    heads = resample(["a", "b", "c", "d"], 200, 0)
-    found = measured([0.9, 0.1, 0.8, 0.3], [True, False, True, False], heads)
+    heads = resample([str(k) for k in range(12)], 200, 0)
+    found = measured([0.9, 0.1, 0.8, 0.3] * 3, [True, False, True, False] * 3, heads)
     assert found["auroc"]["value"] == 1.0
     assert found["brier"]["value"] == pytest.approx((0.01 + 0.01 + 0.04 + 0.09) / 4, abs=1e-4)
     assert found["ece"]["value"] == pytest.approx((0.1 + 0.1 + 0.2 + 0.3) / 4)
-    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 4 for row in found.values())
+    assert all(row["low"] <= row["value"] <= row["high"] and row["n"] == 12 for row in found.values())
     assert measured([0.5], [True], resample(["a"], 200, 0))["auroc"]["value"] is None
     assert reliability(np.array([0.0, 1.0, 0.95]), np.array([0.0, 1.0, 0.0])) == [(0, 0, 1), (0.975, 0.5, 2)]
 

@@ -10,7 +10,7 @@ import pytest
 from components.evaluation import consistency, traces
 from components.evaluation.consistency import agreement, run, slice_of
 from components.evaluation.consistency_config import ConsistencyConfig
-from components.evaluation.run import read_exam
+from components.evaluation.run import Exam, read_exam
 from model.imaging.prepare import prepare
 from model.imaging.volume import Volume
 from model.interface.boxes import Box
@@ -94,8 +94,25 @@ def test_the_stage_reads_about_volumes_and_asks_about_their_slices(
     assert tree == json.loads((config.out / "metrics.json").read_text())
     assert {p.dimension for p, _ in asked} == {q.dimension for _, q in asked} == {2}
     assert tree["pointed"] == tree["volumes_asked"] == len(asked) == 6
-    assert tree["slice_volume_iou"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 6}
+    assert tree["slice_volume_iou"] == {"value": 1.0, "low": None, "high": None, "n": 6}  # of few heads
     assert tree["same_answer"]["value"] == 1.0
+
+
+def test_questions_whose_words_hold_boxes_are_left_out(
+    config: ConsistencyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = consistency.read_exam
+
+    def with_regions(*told) -> Exam:
+        exam = own(*told)
+        first = next(k for k, q in enumerate(exam.questions) if q.dimension == 3)
+        exam.questions[first] = replace(exam.questions[first], regions=(Box.of((1, 1, 1, 4, 4, 4)),))
+        return exam
+
+    monkeypatch.setattr(consistency, "read_exam", with_regions)
+    monkeypatch.setattr(consistency, "answer", pointing)
+    tree = run(config)
+    assert (tree["volumes_asked"], tree["pointed"]) == (5, 5)
 
 
 def test_answers_of_another_checkpoint_are_refused(config: ConsistencyConfig, tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from components.evaluation.intervals import Interval, resample
+from components.evaluation.intervals import FEWEST, Interval, resample
 
-ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 1)), min_size=2, max_size=40)
+HEADS = "abcdefghijkl"
+ROWS = st.lists(st.tuples(st.sampled_from(HEADS), st.integers(0, 1)), max_size=40).map(
+    lambda rows: rows + [(head, 1) for head in HEADS]
+)
 
 
 def interval(groups: Sequence[str], values: Sequence[float], draws: int = 500) -> Interval:
@@ -47,9 +50,22 @@ def test_questions_that_stand_or_fall_together_count_as_one() -> None:
     assert together.high - together.low > 2.5 * (alone.high - alone.low)  # type: ignore[operator]
 
 
-def test_one_head_has_no_interval() -> None:
-    found = interval(["a", "a"], [1, 0])
-    assert (found.value, found.low, found.high, found.n) == (0.5, None, None, 2)
+@pytest.mark.parametrize("heads", [1, 2, FEWEST - 1, FEWEST])
+def test_few_heads_have_no_interval(heads: int) -> None:
+    """However many questions they hold, and by either way of counting."""
+    groups, values = [str(k % heads) for k in range(40)], [float(k % 3 > 0) for k in range(40)]
+    found = interval(groups, values)
+    others = resample(groups, 100, 0).any(lambda counts: counts @ np.array(values) / counts.sum(1))
+    for one in (found, others):
+        assert (one.value, one.n) == (pytest.approx(26 / 40), 40)
+        assert (one.low is None) == (one.high is None) == (heads < FEWEST)
+
+
+def test_heads_that_do_not_count_are_not_there() -> None:
+    groups = [str(k) for k in range(30)]
+    counts = np.array([1.0] * (FEWEST - 1) + [0] * (31 - FEWEST))
+    few = resample(groups, 100, 0).ratio(counts, counts)
+    assert (few.value, few.low, few.n) == (1, None, FEWEST - 1)
 
 
 def test_nothing_counted_is_no_number() -> None:
@@ -58,7 +74,7 @@ def test_nothing_counted_is_no_number() -> None:
 
 
 def test_the_same_seed_draws_the_same_heads() -> None:
-    assert interval(list("aabbcd"), [1, 0, 1, 1, 0, 0]) == interval(list("aabbcd"), [1, 0, 1, 1, 0, 0])
+    assert interval(list(HEADS), [k % 2 for k in range(12)]) == interval(list(HEADS), [k % 2 for k in range(12)])
 
 
 def test_nominal_95_percent_cover_95_percent() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evaluation.metrics import METRICS, kind_of, score
+from components.evaluation.run import right
 from model.interface import grammar
 from model.interface.boxes import Box
 from model.interface.question import Remark
@@ -131,6 +132,8 @@ def test_the_side_is_that_of_the_target_off_the_middle() -> None:
     assert side == {"left": (1, 1), "right": (0, 1), "middle": (0, 1)}
     assert score(question(left), frame(), trace(), "head").counts["side_correct"] == (0, 1)  # not drawn
     assert score(question(middle), frame(), trace(seen["left"]), "head").counts["side_correct"] == (0, 0)
+    beside = Box.of((13, 6, 2, 17, 20, 9))  # its centre is 1 of 32 voxels off the middle
+    assert score(question(beside), frame(), trace(seen["left"]), "head").counts["side_correct"] == (0, 0)
 
 
 def test_what_a_question_belongs_to() -> None:
@@ -157,6 +160,35 @@ def test_an_open_answer_is_marked_by_its_words() -> None:
     assert score(asked, frame(), silent, "head").counts["answered"] == (0, 1)
 
 
+@pytest.mark.parametrize("words", ["E. coli", "B", "I. think"])
+def test_a_capital_that_opens_an_open_answer_is_no_letter(words: str) -> None:
+    asked = question(options=(), answer=None, reply=words)
+    said = replace(trace(), answer=grammar.parse(f"<think></think>{words}"))
+    counts = score(asked, frame(), said, "head").counts
+    assert (counts["open_exact"], counts["open_f1"], counts["answered"]) == ((1, 1), (1, 1), (1, 1))
+    assert right(asked, said) is True
+
+
+def test_an_open_answer_needs_no_letter_to_be_well_formed() -> None:
+    asked = question(options=(), answer=None, reply="left thalamus")
+    for words, valid in (("left thalamus", 1), ("", 0), ("<|box_start|>[1]<|box_end|>", 0)):
+        said = replace(trace(), answer=grammar.parse(f"<think></think>{words}"))
+        assert score(asked, frame(), said, "head").counts["valid_format"] == (valid, 1)
+        assert score(question(), frame(), said, "head").counts["valid_format"] == (0, 1)
+
+
+def test_a_reply_that_speaks_of_regions_is_not_marked() -> None:
+    asked = question(options=(), answer=None, reply="at {0}", regions=(BOX,))
+    counts = score(asked, frame(), trace(), "head").counts
+    assert (counts["open_exact"], counts["open_f1"]) == ((0, 0), (0, 0))
+
+
+def test_the_sampled_answer_is_marked_by_its_own_letter() -> None:
+    counts = score(question(), frame(), trace(), "head", sampled=trace(letter="A")).counts
+    assert (counts["accuracy"], counts["sampled_accuracy"]) == ((1, 1), (0, 1))
+    assert score(question(), frame(), trace(), "head").counts["sampled_accuracy"] == (0, 0)
+
+
 def test_who_abstains_is_not_wrong_among_the_answered() -> None:
     silent = replace(trace(), answer=grammar.parse("<think></think>"))
     counts = score(question(), frame(), silent, "head").counts
@@ -166,6 +198,9 @@ def test_who_abstains_is_not_wrong_among_the_answered() -> None:
 def test_brier_is_of_the_tokens_mean_probability() -> None:
     sure = replace(trace(letter="A"), mean_logprob=math.log(0.75))  # wrong
     assert score(question(), frame(), sure, "head").counts["brier"] == pytest.approx((0.5625, 1))
+    for unsure in (replace(sure, mean_logprob=math.nan), replace(sure, sampled=0)):
+        scored = score(question(), frame(), unsure, "head")
+        assert (scored.counts["brier"], scored.confidence, scored.counts["accuracy"]) == ((0, 0), None, (0, 1))
 
 
 def test_flaws_and_length_are_counted() -> None:

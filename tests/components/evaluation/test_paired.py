@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
+from components.evaluation.intervals import FEWEST
 from components.evaluation.paired import Difference, difference, holm
 from tests.components.evaluation.worlds import HEADS, worlds
 
@@ -16,9 +17,38 @@ def test_a_difference_by_hand() -> None:
     found = measure(ours, theirs, list("aabb"))
     assert (found.value, found.n, found.seeds) == (0.5, 4, 1)
     outside = difference(ours, theirs, np.array([1.0, 1, 0, 0]), list("aabb"))
-    assert (outside.value, outside.n, outside.low) == (0.5, 2, None)  # one head is all that is left
+    assert (outside.value, outside.n) == (0.5, 2)
     nothing = difference(ours, theirs, np.zeros(4), list("aabb"))
     assert (nothing.value, nothing.n) == (None, 0)
+
+
+@pytest.mark.parametrize("heads", [2, FEWEST - 1, FEWEST])
+def test_few_heads_have_neither_interval_nor_p(heads: int) -> None:
+    """However many seeds and questions: two heads that both gain are no proof."""
+    counts = np.array([1.0] * 4 * heads + [0.0] * 40)  # heads that don't count make nobody surer
+    ours = np.random.default_rng(0).integers(0, 2, (3, len(counts))).astype(float)
+    found = difference(ours, np.zeros_like(ours), counts, [str(k // 4) for k in range(len(counts))])
+    assert (found.value, found.n) == (pytest.approx(ours[:, : 4 * heads].mean()), 4 * heads)
+    assert (found.low is None) == (found.high is None) == (found.p is None) == (heads < FEWEST)
+
+
+def test_what_does_not_count_does_not_enter() -> None:
+    """Sums beside a count of 0, of a head that has others that do: neither value, interval nor p is of them."""
+    random = np.random.default_rng(1)
+    ours, counts = random.integers(0, 2, (3, 60)).astype(float), np.array([1.0, 1.0, 0.0] * 20)
+    groups = [str(k // 3) for k in range(60)]
+    found = difference(ours, np.zeros_like(ours), counts, groups)
+    for other in (99.0, np.nan):
+        assert difference(np.where(counts > 0, ours, other), np.zeros_like(ours), counts, groups) == found
+
+
+def test_no_number_is_refused_by_its_place() -> None:
+    ours = np.ones((2, 30))
+    ours[1, 7] = np.nan
+    with pytest.raises(ValueError, match=r"\(1, 7\): found nan, wanted a finite number"):
+        measure(ours, np.zeros_like(ours), [str(k) for k in range(30)])
+    with pytest.raises(ValueError, match=r"p \(1,\): found nan"):
+        holm([0.01, float("nan"), 0.04])
 
 
 def test_one_run_and_itself_do_not_differ() -> None:

@@ -21,7 +21,7 @@ SAMPLES = resample([r.group for r in ROWS], 300, 0)
 def test_dimensions_and_slices_do_not_mix() -> None:
     tree = report.by_dimension(ROWS, {}, SAMPLES)
     assert tree["3d"]["accuracy"]["value"] == 0.75
-    assert tree["2d"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 10}
+    assert tree["2d"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 10}  # of ten heads
     assert set(tree["3d"]["by_family"]) == {"lesion analysis"}
     assert tree["3d"]["by_contrast"]["T1"]["accuracy"]["n"] == 20
 
@@ -73,3 +73,14 @@ def test_selective_numbers_are_of_one_dimension() -> None:
     assert told["n"] == 20
     assert told["risk_at_coverage"]["1"] == 0.25
     assert told["calibration_error"] == 0.15  # said .9, right .75
+    silent = [replace(one, confidence=None) if k < 4 else one for k, one in enumerate(ROWS)]
+    assert report.by_dimension(silent, {}, SAMPLES)["3d"]["selective"]["n"] == 16
+
+
+def test_a_difference_is_of_what_both_have() -> None:
+    """A Brier score is missing where an answer has no confidence: such a question is no gain of the other."""
+    ours = [replace(one, counts=one.counts | {"brier": (0.4, 1.0)}) for one in ROWS]
+    theirs = [ours[0], replace(ours[1], counts=EMPTY), *ours[2:]]
+    for pair in ((ours, theirs), (theirs, ours)):
+        found = report.difference(*pair, SAMPLES)["3d"]["brier"]
+        assert (found["value"], found["n"]) == (0, 19)

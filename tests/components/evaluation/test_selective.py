@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from components.evaluation.selective import BINS, brier, calibration_error, risk_coverage, selective
+from components.evaluation.selective import BINS, brier, calibration_error, confidence, risk_coverage, selective
+from tests.components.evaluation.made import trace
 
 ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
 
@@ -41,6 +45,12 @@ def test_calibration_error_is_what_sklearns_curve_gives(answers: list[tuple[floa
 def test_brier_is_sklearns() -> None:
     p, y = [0.9, 0.2, 0.6], [True, False, False]
     assert np.mean([brier(a, b) for a, b in zip(p, y, strict=True)]) == pytest.approx(brier_score_loss(y, p))
+
+
+def test_an_answer_of_no_tokens_or_of_no_probability_has_no_confidence() -> None:
+    assert confidence(replace(trace(), mean_logprob=math.log(0.75))) == pytest.approx(0.75)
+    assert confidence(replace(trace(), mean_logprob=math.nan)) is None
+    assert confidence(replace(trace(), sampled=0)) is None
 
 
 def test_nothing_has_no_figures() -> None:

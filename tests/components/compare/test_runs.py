@@ -122,9 +122,9 @@ def test_what_is_no_seed_is_left_alone(tmp_path: Path) -> None:
     [
         ("1.jsonl.gz", None, "found no file"),
         ("1.jsonl.gz", b"xx", "found what can't be read (BadGzipFile)"),
-        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n' * 99)[:-9], "found what can't be read"),
-        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n'), "found what can't be read (ValueError)"),
-        ("1.jsonl.gz", gzip.compress(b"7\n"), "found what can't be read (TypeError)"),
+        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n' * 99, mtime=0)[:-9], "found what can't be read"),
+        ("1.jsonl.gz", gzip.compress(b'["q1","head"]\n', mtime=0), "found what can't be read (ValueError)"),
+        ("1.jsonl.gz", gzip.compress(b"7\n", mtime=0), "found what can't be read (TypeError)"),
         ("1.json", b"{", "found what can't be read (JSONDecodeError)"),
         ("1.json", b"[]", "found what can't be read (AttributeError)"),
         ("1.json", b'{"title": "t"}', "settings: found nothing"),
